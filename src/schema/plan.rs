@@ -1,0 +1,166 @@
+//! A schema made ready for use: names resolved, logical types taken for what they are on the wire.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use apache_avro::Schema;
+use apache_avro::schema::{InnerDecimalSchema, RecordSchema, UuidSchema};
+use serde_json::Value;
+
+use crate::schema::Fault;
+
+/// Deepest nesting of a value that is written or read; a schema may refer to itself.
+pub(super) const MAX_DEPTH: usize = 64;
+
+/// One schema with its records. The root is the first of them.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub root: Shape,
+    records: Vec<Vec<Field>>,
+}
+
+/// A type as it is on the wire.
+#[derive(Debug, Clone)]
+pub(super) enum Shape {
+    Null,
+    Boolean,
+    Int,
+    Long,
+    Float,
+    Double,
+    Bytes,
+    Text,
+    Fixed(usize),
+    Enum(Arc<[String]>),
+    Array(Box<Shape>),
+    Map(Box<Shape>),
+    Union(Vec<Shape>),
+    /// Index into the plan's records, so that a record may contain itself.
+    Record(usize),
+}
+
+#[derive(Debug)]
+pub(super) struct Field {
+    pub name: String,
+    pub shape: Shape,
+    pub default: Option<Value>,
+}
+
+impl Plan {
+    /// # Errors
+    /// A reference to a type the schema does not define.
+    pub fn compile(schema: &Schema) -> Result<Self, Fault> {
+        let mut compiler = Compiler::default();
+        let root = compiler.shape(schema, None)?;
+        Ok(Self { root, records: compiler.records })
+    }
+
+    /// The fields of a record; none for an index that is not of this plan.
+    pub fn fields(&self, record: usize) -> &[Field] {
+        self.records.get(record).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn all_fields(&self) -> impl Iterator<Item = &Field> {
+        self.records.iter().flatten()
+    }
+}
+
+impl Shape {
+    /// What a mistake says was expected.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Null => "null".into(),
+            Self::Boolean => "boolean".into(),
+            Self::Int => "int".into(),
+            Self::Long => "long".into(),
+            Self::Float => "float".into(),
+            Self::Double => "double".into(),
+            Self::Bytes => "bytes as base64 text".into(),
+            Self::Text => "string".into(),
+            Self::Fixed(bytes) => format!("{bytes} bytes as base64 text"),
+            Self::Enum(symbols) => format!("one of `{}`", symbols.join("`, `")),
+            Self::Array(_) => "array".into(),
+            Self::Map(_) | Self::Record(_) => "object".into(),
+            Self::Union(branches) => branches.iter().map(Self::name).collect::<Vec<_>>().join(" or "),
+        }
+    }
+
+    pub fn is_nullable(&self) -> bool {
+        match self {
+            Self::Null => true,
+            Self::Union(branches) => branches.iter().any(Self::is_nullable),
+            _ => false,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Compiler {
+    /// By full name.
+    named: HashMap<String, Shape>,
+    records: Vec<Vec<Field>>,
+}
+
+impl Compiler {
+    fn shape(&mut self, schema: &Schema, namespace: Option<&str>) -> Result<Shape, Fault> {
+        let shape = match schema {
+            Schema::Null => Shape::Null,
+            Schema::Boolean => Shape::Boolean,
+            Schema::Int | Schema::Date | Schema::TimeMillis => Shape::Int,
+            Schema::Long
+            | Schema::TimeMicros
+            | Schema::TimestampMillis
+            | Schema::TimestampMicros
+            | Schema::TimestampNanos
+            | Schema::LocalTimestampMillis
+            | Schema::LocalTimestampMicros
+            | Schema::LocalTimestampNanos => Shape::Long,
+            Schema::Float => Shape::Float,
+            Schema::Double => Shape::Double,
+            Schema::Bytes | Schema::BigDecimal | Schema::Uuid(UuidSchema::Bytes) => Shape::Bytes,
+            Schema::String | Schema::Uuid(UuidSchema::String) => Shape::Text,
+            Schema::Decimal(decimal) => match &decimal.inner {
+                InnerDecimalSchema::Bytes => Shape::Bytes,
+                InnerDecimalSchema::Fixed(fixed) => self.name(&fixed.name, namespace, Shape::Fixed(fixed.size)),
+            },
+            Schema::Fixed(fixed) | Schema::Duration(fixed) | Schema::Uuid(UuidSchema::Fixed(fixed)) => {
+                self.name(&fixed.name, namespace, Shape::Fixed(fixed.size))
+            }
+            Schema::Enum(of) => self.name(&of.name, namespace, Shape::Enum(of.symbols.clone().into())),
+            Schema::Array(array) => Shape::Array(Box::new(self.shape(&array.items, namespace)?)),
+            Schema::Map(map) => Shape::Map(Box::new(self.shape(&map.types, namespace)?)),
+            Schema::Union(union) => {
+                let branches = union.variants().iter().map(|branch| self.shape(branch, namespace));
+                Shape::Union(branches.collect::<Result<_, _>>()?)
+            }
+            Schema::Record(record) => self.record(record, namespace)?,
+            Schema::Ref { name } => match self.named.get(&name.fullname(namespace)) {
+                Some(shape) => shape.clone(),
+                None => return Err(Fault::new(format!("type `{}` is not defined", name.fullname(namespace)))),
+            },
+        };
+        Ok(shape)
+    }
+
+    fn record(&mut self, record: &RecordSchema, namespace: Option<&str>) -> Result<Shape, Fault> {
+        let index = self.records.len();
+        self.records.push(Vec::new());
+        // Named before its fields are looked at: one of them may be the record itself.
+        let shape = self.name(&record.name, namespace, Shape::Record(index));
+        let namespace = record.name.namespace().or(namespace);
+        let mut fields = Vec::with_capacity(record.fields.len());
+        for field in &record.fields {
+            let shape = self.shape(&field.schema, namespace).map_err(|fault| fault.within(&field.name))?;
+            fields.push(Field { name: field.name.clone(), shape, default: field.default.clone() });
+        }
+        if let Some(place) = self.records.get_mut(index) {
+            *place = fields;
+        }
+        Ok(shape)
+    }
+
+    fn name(&mut self, name: &apache_avro::schema::Name, namespace: Option<&str>, shape: Shape) -> Shape {
+        self.named.insert(name.fullname(namespace), shape.clone());
+        shape
+    }
+}
