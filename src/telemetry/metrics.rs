@@ -1,0 +1,109 @@
+//! The metrics. Names are a promise to whoever alerts on them: a test lists them all.
+
+use prometheus::{
+    Encoder as _, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+/// All metrics of one gateway. Cheap to share by reference; every update is an atomic.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Requests answered by the door, by route and status.
+    pub door_requests: IntCounterVec,
+    /// From the end of the body to the answer, by route.
+    pub door_request_seconds: HistogramVec,
+    pub door_connections: IntGauge,
+    /// Deliveries that are not authentic, by adapter (`orders` for readers of orders) and reason.
+    pub authentication_failures: IntCounterVec,
+    /// Payloads refused, by binding and `error_code`.
+    pub rejections: IntCounterVec,
+    /// Messages by binding and outcome, counted when their decision is committed.
+    pub outcomes: IntCounterVec,
+    /// Records of a lane topic by state; `taken` equals the sum of the others at every scrape.
+    pub lane_records: IntGaugeVec,
+    /// Records not yet taken, by group, topic and partition.
+    pub lag: IntGaugeVec,
+    /// 1 while a lane runs, 0 while it recovers or waits, by topic and partition.
+    pub lane_running: IntGaugeVec,
+    /// One call of the log or the store, by operation.
+    pub engine_seconds: HistogramVec,
+    pub engine_errors: IntCounterVec,
+    /// The name of seed 002.
+    pub kafka_events_processed: IntCounterVec,
+    /// The name of seed 002.
+    pub kafka_event_processing_seconds: HistogramVec,
+    /// 1 under the version's label.
+    pub build_info: GaugeVec,
+}
+
+impl Metrics {
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let counters = |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
+            let metric = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
+        let gauges = |name: &str, help: &str, labels: &[&str]| -> Result<IntGaugeVec, prometheus::Error> {
+            let metric = IntGaugeVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
+        let seconds = |name: &str, help: &str, labels: &[&str]| -> Result<HistogramVec, prometheus::Error> {
+            let buckets = vec![0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
+            let metric = HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets), labels)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
+        let door_connections = IntGauge::new("crossdock_door_connections", "Open connections of the door")?;
+        registry.register(Box::new(door_connections.clone()))?;
+        let build_info = GaugeVec::new(Opts::new("crossdock_build_info", "Version of the gateway"), &["version"])?;
+        registry.register(Box::new(build_info.clone()))?;
+        build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
+        Ok(Self {
+            door_requests: counters(
+                "crossdock_door_requests_total",
+                "Requests answered by the door",
+                &["route", "status"],
+            )?,
+            door_request_seconds: seconds(
+                "crossdock_door_request_duration_seconds",
+                "From the end of the body to the answer",
+                &["route"],
+            )?,
+            door_connections,
+            authentication_failures: counters(
+                "crossdock_authentication_failures_total",
+                "Deliveries that are not authentic",
+                &["adapter", "reason"],
+            )?,
+            rejections: counters("crossdock_rejections_total", "Payloads refused", &["binding", "error_code"])?,
+            outcomes: counters("crossdock_outcomes_total", "Messages by outcome", &["binding", "outcome"])?,
+            lane_records: gauges("crossdock_lane_records", "Records a lane topic took, by state", &["topic", "state"])?,
+            lag: gauges("crossdock_lag_records", "Records not yet taken", &["group", "topic", "partition"])?,
+            lane_running: gauges("crossdock_lane_running", "1 while the lane runs", &["topic", "partition"])?,
+            engine_seconds: seconds("crossdock_engine_duration_seconds", "One call of an engine", &["operation"])?,
+            engine_errors: counters("crossdock_engine_errors_total", "Failed calls of an engine", &["operation"])?,
+            kafka_events_processed: counters(
+                "kafka_events_processed_total",
+                "Total number of events processed",
+                &["topic", "status"],
+            )?,
+            kafka_event_processing_seconds: seconds(
+                "kafka_event_processing_duration_seconds",
+                "Event processing duration",
+                &["topic"],
+            )?,
+            build_info,
+            registry,
+        })
+    }
+
+    /// Prometheus text format, version 0.0.4.
+    pub fn render(&self) -> Result<String, prometheus::Error> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+}

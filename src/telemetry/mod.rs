@@ -1,0 +1,4 @@
+//! Every metric, span and field name, once.
+
+pub mod log;
+pub mod metrics;
