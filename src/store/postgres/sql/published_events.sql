@@ -1,0 +1,1 @@
+SELECT id FROM published_events WHERE id = ANY ($1)
