@@ -1,0 +1,129 @@
+//! The operations API: what operators and their tools ask of a running gateway. One file a resource.
+//!
+//! On its own listener, so that it can be kept from the senders' network. Only the health routes are open; every
+//! other needs an operator's token, and the token's roles and tenants say what it may do. Errors are RFC 9457
+//! problem documents.
+
+mod auth;
+mod events;
+mod health;
+mod mappings;
+mod metrics;
+mod orders;
+mod payloads;
+mod problem;
+mod readiness;
+mod tail;
+
+#[cfg(test)]
+mod tests;
+
+pub use mappings::{InForce, Reload};
+pub use readiness::Readiness;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+use tower::ServiceExt as _;
+use tracing::error;
+
+use crate::config::settings::Operator;
+use crate::log::EventLog;
+use crate::ops::auth::Operators;
+use crate::ops::problem::Problem;
+use crate::schema::Catalogue;
+use crate::store::Store;
+use crate::telemetry::metrics::Metrics;
+
+/// What the operations API works with.
+pub struct Deps {
+    pub log: Arc<dyn EventLog>,
+    pub store: Arc<dyn Store>,
+    pub catalogue: Arc<Catalogue>,
+    pub metrics: Arc<Metrics>,
+    pub readiness: Arc<Readiness>,
+    pub operators: Vec<Operator>,
+    /// The tenants of the configured bindings: where an order is looked for when no tenant is named.
+    pub tenants: Vec<String>,
+    pub reload: Reload,
+    /// True ends the streams.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// The routes. Cheap to clone.
+#[derive(Clone)]
+pub struct Ops {
+    router: Router,
+}
+
+/// What every handler sees.
+#[derive(Clone)]
+struct App(Arc<State>);
+
+struct State {
+    log: Arc<dyn EventLog>,
+    store: Arc<dyn Store>,
+    catalogue: Arc<Catalogue>,
+    metrics: Arc<Metrics>,
+    readiness: Arc<Readiness>,
+    operators: Operators,
+    tenants: Vec<String>,
+    reload: Reload,
+    stop: watch::Receiver<bool>,
+}
+
+/// A record of the largest size the log takes, as base64 in a JSON document.
+const MAX_BODY_BYTES: usize = 24 * 1024 * 1024;
+
+impl Ops {
+    pub fn new(deps: Deps) -> Self {
+        let Deps { log, store, catalogue, metrics, readiness, operators, mut tenants, reload, stop } = deps;
+        tenants.sort();
+        tenants.dedup();
+        let operators = Operators::new(operators);
+        let app = App(Arc::new(State { log, store, catalogue, metrics, readiness, operators, tenants, reload, stop }));
+        let router = Router::new()
+            .route("/healthz", get(health::alive))
+            .route("/readyz", get(health::ready))
+            .route("/health", get(health::checks))
+            .route("/metrics", get(metrics::render))
+            .route("/api/v1/ops/events/{topic}", get(events::tail).post(events::append))
+            .route("/api/v1/ops/orders/{source_key}/{external_id}", get(orders::show))
+            .route("/api/v1/ops/mappings/reload", post(mappings::reload))
+            .route("/api/v1/ops/payloads/{sha256}", get(payloads::show))
+            .method_not_allowed_fallback(async || Problem::method_not_allowed())
+            .fallback(async || Problem::not_found("no such resource"))
+            .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+            .layer(from_fn(catch_panic))
+            .with_state(app);
+        Self { router }
+    }
+
+    /// Answers one request; the [`crate::door::server::Handler`] of the operations listener.
+    pub fn handle(&self, request: Request) -> BoxFuture<'static, Response> {
+        let router = self.router.clone();
+        Box::pin(async move {
+            match router.oneshot(request).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            }
+        })
+    }
+}
+
+/// A panic is a defect of ours and ends this one request.
+async fn catch_panic(request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
+        error!(path, "handler panicked");
+        Problem::internal().into_response()
+    })
+}
