@@ -1,0 +1,21 @@
+//! `crossdock keygen`: a new signing secret.
+
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::{Failure, Output};
+use crate::config::secret::Secret;
+
+/// Make a new signing secret
+///
+/// 32 random bytes as 64 hexadecimal digits. The text itself is the key: the sender gets the same text.
+#[derive(Debug, Args)]
+pub struct Keygen {}
+
+impl Keygen {
+    pub(super) fn run(&self, mut out: Output) -> Result<(), Failure> {
+        let secret = Secret::generate().map_err(|cause| Failure::Random { cause })?;
+        out.print(|| secret.reveal().to_owned(), || json!({ "signing_secret": secret.reveal() }))?;
+        Ok(())
+    }
+}

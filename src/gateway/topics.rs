@@ -1,0 +1,74 @@
+//! Sees to it that every topic is there before the door opens.
+
+use tracing::{info, warn};
+
+use crate::config::settings::{LogEngine, LogSettings};
+use crate::gateway::Error;
+use crate::gateway::engines::kafka_options;
+use crate::log::EventLog;
+use crate::log::kafka::admin::TopicAdmin;
+use crate::topics;
+use crate::topics::apply::{self, Approved};
+use crate::topics::plan::{Difference, State};
+
+/// Makes what is missing. On Kafka a topic that is there is never changed in passing: one that needs a person stops
+/// the start, and one that `crossdock topics apply` would set right is told.
+///
+/// # Errors
+/// [`Error::Topics`] names what is refused and why; [`Error::Log`] if the log cannot be asked, or does not let this user
+/// make a topic.
+pub(super) async fn prepare(settings: &LogSettings, log: &dyn EventLog) -> Result<(), Error> {
+    let topics = topics::own(settings);
+    let LogEngine::Kafka(kafka) = &settings.engine else {
+        for topic in topics {
+            log.create_topic(&topic.spec()).await?;
+        }
+        return Ok(());
+    };
+    let admin = TopicAdmin::new(kafka_options(kafka))?;
+    let plan = apply::compare(&admin, &topics).await?;
+    let approved = Approved::new(&plan)?;
+    for comparison in &plan {
+        let topic = comparison.topic.name.as_str();
+        for Difference { setting, found, expected } in &comparison.changes {
+            warn!(topic, setting, found, expected, "`crossdock topics apply` is due");
+        }
+        if comparison.state() == State::Missing {
+            info!(topic, "topic is missing and will be made");
+        }
+    }
+    Ok(apply::make_missing(&admin, approved).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::log::sqlite::{Options, SqliteLog};
+
+    #[tokio::test]
+    async fn the_embedded_log_has_every_topic_after_a_start() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = Options { group_commit_delay: Duration::ZERO, clock: Arc::new(SystemClock) };
+        let log = SqliteLog::open(&folder.path().join("log.db"), options).expect("a log");
+        let hour = Duration::from_hours(1);
+        let settings = LogSettings {
+            engine: LogEngine::Sqlite,
+            partitions: 3,
+            replay_window: hour,
+            retention: hour,
+            group_commit_delay: Duration::ZERO,
+        };
+
+        for _start in 0..2 {
+            prepare(&settings, log.as_ref()).await.expect("made");
+
+            let found = log.topics().await.expect("topics");
+            let expected = topics::own(&settings).into_iter().map(|topic| (topic.name, 3));
+            assert_eq!(found, expected.collect());
+        }
+    }
+}
