@@ -13,7 +13,9 @@ use uuid::Uuid;
 use crate::canonical::ids::Sha256Digest;
 use crate::config::binding::Binding;
 use crate::config::secret::Secret;
-use crate::log::{self, Append, Bounds, Committed, EventLog, Membership, Position, ReadLimit, Stored, TopicSpec};
+use crate::log::{
+    self, Append, Bounds, Committed, EventLog, Membership, Position, ReadLimit, Stored, Subscription, TopicSpec,
+};
 use crate::schema::Catalogue;
 use crate::store::{self, Counts, Decision, Due, Keep, LaneId, LaneRow, LaneWrite, LedgerEntry, OrderState, Store};
 
@@ -177,6 +179,10 @@ impl EventLog for MemoryLog {
     }
 
     fn join(&self, _: &str, _: &[&str]) -> BoxFuture<'_, Result<Box<dyn Membership>, log::Error>> {
+        panic!("the listeners do not ask for this")
+    }
+
+    fn subscribe(&self, _: &str, _: &[&str]) -> BoxFuture<'_, Result<Box<dyn Subscription>, log::Error>> {
         panic!("the listeners do not ask for this")
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Two kinds of writer, as two kinds of stage: a hop calls [`EventLog::append`], which is durable when it returns
 //! and repeats harmlessly; a lane calls [`Membership::commit`], which makes its appends and its offsets visible
-//! together or not at all, and is refused once another member owns the lane.
+//! together or not at all, and is refused once another member owns the lane. A hop that reads topics has a
+//! [`Subscription`] to them: it appends what it made of the records first and commits their offsets then.
 //!
 //! Two engines stand behind the trait: SQLite (embedded) and Kafka. Every promise made here is one function in
 //! [`conformance`], run unchanged on each engine. Nothing outside this module knows which engine runs.
@@ -60,6 +61,38 @@ pub trait EventLog: Send + Sync + 'static {
 
     /// Joins `group` to own lanes of `topics`. The newest member takes every lane over on the embedded engine.
     fn join(&self, group: &str, topics: &[&str]) -> BoxFuture<'_, Result<Box<dyn Membership>, Error>>;
+
+    /// Joins `group` to read `topics` as a plain consumer: partitions are shared among the group's members, nothing is
+    /// owned. Starts at each partition's start where the group has no committed offset, or one that is gone.
+    ///
+    /// A topic that does not exist is read from when it does. Two members that call themselves the same are one that
+    /// was started again: the newer takes the partitions over. On the embedded engine that is every member of the
+    /// group, on Kafka those of one process slot (`transactional_id`).
+    ///
+    /// # Errors
+    /// [`Error::Unusable`] if the engine's options are wrong. That the cluster is away is told by the polls.
+    fn subscribe(&self, group: &str, topics: &[&str]) -> BoxFuture<'_, Result<Box<dyn Subscription>, Error>>;
+}
+
+/// A member of a group that reads. Dropping it leaves the group.
+pub trait Subscription: Send + Sync {
+    /// The next records of the partitions this member has, each partition's in order and no partition waiting for
+    /// another; waits up to `timeout` for the first. Never shows a record of an unfinished or refused commit.
+    ///
+    /// Each record is handed out once while the member has the partition, and again from the group's committed offset
+    /// on when the partition has come back, or come to another member. Cancelling a poll loses nothing.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if the cluster is away, which passes, or if a newer member of the same name took over,
+    /// which does not.
+    fn poll(&self, limit: ReadLimit, timeout: Duration) -> BoxFuture<'_, Result<Vec<Stored>, Error>>;
+
+    /// Makes next offsets to read durable, by topic and partition. Those of a partition this member no longer has are
+    /// left out, which is no error: whoever has it now reads its records again.
+    ///
+    /// # Errors
+    /// [`Error::MetadataTooLarge`]; [`Error::Unavailable`] leaves open whether the offsets were committed.
+    fn commit(&self, offsets: Vec<(Arc<str>, u32, OffsetCommit)>) -> BoxFuture<'_, Result<(), Error>>;
 }
 
 /// A member of the group that owns lanes. Dropping it gives the lanes up.

@@ -11,6 +11,7 @@ mod commits;
 mod deletion;
 mod ownership;
 mod reads;
+mod subscriptions;
 mod topics;
 
 use std::ops::Deref;
@@ -25,6 +26,7 @@ pub use self::commits::*;
 pub use self::deletion::*;
 pub use self::ownership::*;
 pub use self::reads::*;
+pub use self::subscriptions::*;
 pub use self::topics::*;
 use super::{
     Append, EventLog, Lane, LaneEffects, Membership, OffsetCommit, Ownership, Position, ReadLimit, Record, Stored,
@@ -118,6 +120,22 @@ macro_rules! conformance_suite {
             a_lane_that_was_not_joined_is_refused,
             members_of_other_groups_are_not_fenced,
             generations_grow_over_a_restart,
+
+            a_subscription_starts_at_the_start,
+            a_subscription_goes_on_behind_its_commit,
+            a_subscription_reads_all_its_topics,
+            a_subscription_reads_each_partition_in_order,
+            a_subscription_keeps_to_its_limits,
+            a_subscription_waits_for_an_append,
+            a_subscription_ends_its_poll_empty_when_the_time_is_up,
+            records_that_were_not_committed_come_again,
+            a_subscription_sees_no_refused_commit,
+            subscriptions_of_several_groups_are_independent,
+            a_topic_is_read_once_it_is_there,
+            a_newer_subscription_takes_the_partitions_over,
+            committed_tells_what_a_subscription_committed,
+            offsets_of_a_partition_it_does_not_have_are_left_out,
+            an_offset_that_is_gone_is_read_from_the_start,
 
             trim_deletes_below_its_offset,
             trim_never_passes_a_cursor,

@@ -221,7 +221,7 @@ impl Cursor {
     }
 }
 
-fn stored(topic: &Arc<str>, partition: u32, message: &BorrowedMessage<'_>) -> Stored {
+pub fn stored(topic: &Arc<str>, partition: u32, message: &BorrowedMessage<'_>) -> Stored {
     let bytes = |bytes: Option<&[u8]>| bytes.map(Bytes::copy_from_slice);
     Stored {
         topic: topic.clone(),

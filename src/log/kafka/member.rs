@@ -203,12 +203,12 @@ fn assign(
     if paused.count() > 0 { consumer.pause(&paused) } else { Ok(()) }
 }
 
-fn places(partitions: &TopicPartitionList) -> Vec<(Arc<str>, u32)> {
+pub fn places(partitions: &TopicPartitionList) -> Vec<(Arc<str>, u32)> {
     let place = |topic: &str, partition| Some((Arc::from(topic), u32::try_from(partition).ok()?));
     partitions.elements().iter().filter_map(|element| place(element.topic(), element.partition())).collect()
 }
 
-fn check(commit: &OffsetCommit, topic: &str) -> Result<(), Error> {
+pub fn check(commit: &OffsetCommit, topic: &str) -> Result<(), Error> {
     let bytes = commit.metadata.len();
     if bytes > MAX_METADATA_BYTES {
         return Err(Error::MetadataTooLarge { bytes });

@@ -3,6 +3,7 @@
 //! Two ways to write, as two kinds of writer: `appender` is an idempotent producer, `committer` the one
 //! transactional producer of the process, on a thread of its own. Two ways to consume, apart from each other:
 //! `member` joins groups and owns lanes but reads nothing, `reader` reads partitions by offset and owns nothing.
+//! `subscriber` does both, for hops: where it reads on is the group's business, and what it owns is nobody's.
 //! `probe` asks the cluster what it has. Calls of librdkafka that block run on threads of theirs, never on a task.
 //!
 //! What the embedded engine does not need:
@@ -26,6 +27,7 @@ mod options;
 mod probe;
 mod reader;
 mod roster;
+mod subscriber;
 mod topics;
 
 #[cfg(all(test, feature = "test-kafka"))]
@@ -49,8 +51,11 @@ use self::member::Member;
 pub use self::options::{GroupProtocol, Identity, Mechanism, Options, Security, Tls};
 use self::probe::Probe;
 use self::reader::Reader;
+use self::subscriber::Subscriber;
 use self::topics::Topics;
-use super::{Append, Bounds, Committed, Error, EventLog, Membership, Position, ReadLimit, Stored, TopicSpec};
+use super::{
+    Append, Bounds, Committed, Error, EventLog, Membership, Position, ReadLimit, Stored, Subscription, TopicSpec,
+};
 
 type Admin = Arc<Elsewhere<AdminClient<Context>>>;
 
@@ -246,6 +251,16 @@ impl EventLog for KafkaLog {
             self.inner.committer()?;
             let member = blocking(move || Member::join(inner, &group, &names)).await??;
             Ok(Box::new(member) as Box<dyn Membership>)
+        })
+    }
+
+    fn subscribe(&self, group: &str, topics: &[&str]) -> BoxFuture<'_, Result<Box<dyn Subscription>, Error>> {
+        let group = group.to_owned();
+        let topics: Vec<String> = topics.iter().map(|topic| (*topic).to_owned()).collect();
+        Box::pin(async move {
+            let (options, probe) = (self.inner.options.clone(), self.inner.probe.clone());
+            let subscriber = blocking(move || Subscriber::join(&options, probe, &group, &topics)).await??;
+            Ok(Box::new(subscriber) as Box<dyn Subscription>)
         })
     }
 }

@@ -182,6 +182,12 @@ impl Options {
     /// Membership of a group, which decides who owns a lane; it fetches nothing.
     pub fn member(&self, group: &str) -> ClientConfig {
         let mut config = self.layered([]);
+        self.join(&mut config, group);
+        guard_consumer(&mut config);
+        config
+    }
+
+    fn join(&self, config: &mut ClientConfig, group: &str) {
         config.set("group.id", group);
         match self.group_protocol {
             GroupProtocol::Classic => {
@@ -192,7 +198,24 @@ impl Options {
                 config.set("group.protocol", "consumer");
             }
         }
+    }
+
+    /// Membership of a group by a reader of its topics. Each partition has a queue of its own, so the limits are each
+    /// partition's. `topic.metadata.refresh.interval.ms`: after so long a new topic is read.
+    pub fn subscriber(&self, group: &str) -> ClientConfig {
+        let mut config = self.layered([
+            ("fetch.wait.max.ms", "100"),
+            ("fetch.queue.backoff.ms", "1"),
+            ("fetch.message.max.bytes", "524288"),
+            ("queued.max.messages.kbytes", "512"),
+            ("queued.min.messages", "10000"),
+            ("topic.metadata.refresh.interval.ms", "5000"),
+        ]);
+        self.join(&mut config, group);
+        // Of the process slot and the group, so that one name is one member, started again or not.
+        config.set("group.instance.id", format!("{}.{group}", self.transactional_id));
         guard_consumer(&mut config);
+        config.set("auto.offset.reset", "earliest");
         config
     }
 

@@ -16,7 +16,10 @@ pub type Slot = u32;
 
 /// All topics by name. A topic is replaced whole when its settings change; its partitions stay the same objects.
 #[derive(Debug, Default)]
-pub struct Catalog(RwLock<HashMap<Arc<str>, Arc<Topic>>>);
+pub struct Catalog {
+    topics: RwLock<HashMap<Arc<str>, Arc<Topic>>>,
+    changed: watch::Sender<()>,
+}
 
 #[derive(Debug)]
 pub struct Topic {
@@ -40,7 +43,7 @@ pub struct Partition {
 
 impl Catalog {
     pub fn topic(&self, name: &str) -> Result<Arc<Topic>, Error> {
-        let topics = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
         topics.get(name).cloned().ok_or_else(|| Error::UnknownTopic { topic: name.to_owned() })
     }
 
@@ -49,18 +52,25 @@ impl Catalog {
     }
 
     pub fn partition_counts(&self) -> BTreeMap<String, u32> {
-        let topics = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
         topics.values().map(|topic| (topic.name.to_string(), topic.partition_count())).collect()
     }
 
     pub fn insert(&self, topic: Topic) {
-        let mut topics = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
         topics.insert(topic.name.clone(), Arc::new(topic));
+        drop(topics);
+        self.changed.send_replace(());
+    }
+
+    /// Wakes at every topic that is made or changed.
+    pub fn watch(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// Every partition of a topic with a retention, with its milliseconds.
     pub fn retained(&self) -> Vec<(Slot, i64)> {
-        let topics = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
         let with_retention = topics.values().filter_map(|topic| Some((topic, topic.retention_ms?)));
         with_retention.flat_map(|(topic, ms)| topic.partitions.iter().map(move |part| (part.slot, ms))).collect()
     }

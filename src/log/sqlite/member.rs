@@ -61,7 +61,7 @@ impl Member {
             for append in commit.appends {
                 effects.rows.push(self.inner.row(append)?);
             }
-            effects.claim.get_or_insert(Claim { seat: self.seat, lane });
+            effects.claim.get_or_insert(Claim::Lane { seat: self.seat, lane });
         }
         Ok(effects.claim.is_some().then_some(effects))
     }
@@ -133,7 +133,7 @@ impl Membership for Member {
     }
 }
 
-fn cursor(partition: Arc<super::catalog::Partition>, commit: OffsetCommit) -> Result<Cursor, Error> {
+pub fn cursor(partition: Arc<super::catalog::Partition>, commit: OffsetCommit) -> Result<Cursor, Error> {
     let OffsetCommit { offset, metadata } = commit;
     if metadata.len() > MAX_METADATA_BYTES {
         return Err(Error::MetadataTooLarge { bytes: metadata.len() });

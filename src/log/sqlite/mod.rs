@@ -13,6 +13,7 @@ mod queue;
 mod readers;
 mod recent;
 mod records;
+mod subscriber;
 mod writer;
 
 #[cfg(test)]
@@ -26,16 +27,17 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, select_all};
 use tokio::sync::watch;
 
-use self::catalog::{Catalog, Partition};
+use self::catalog::{Catalog, Partition, Topic};
 use self::files::Files;
 use self::limits::Limits;
 use self::member::Member;
 use self::queue::{Effects, Job, Queue, Row};
 use self::readers::Readers;
+use self::subscriber::Subscriber;
 use self::writer::Writer;
 use super::{
-    Append, Bounds, Committed, Error, EventLog, Membership, OffsetCommit, Position, ReadLimit, Stored, TopicSpec,
-    murmur2,
+    Append, Bounds, Committed, Error, EventLog, Membership, OffsetCommit, Position, ReadLimit, Stored, Subscription,
+    TopicSpec, murmur2,
 };
 use crate::clock::Clock;
 
@@ -129,6 +131,23 @@ impl Inner {
             // Trimmed meanwhile: from the new start on.
         }
     }
+
+    /// Offsets `group` has committed, by partition.
+    async fn committed(&self, group: String, topic: &Topic) -> Result<BTreeMap<u32, Committed>, Error> {
+        let first = topic.partitions.first().map_or(0, |partition| partition.slot);
+        let range = (group, first, first + topic.partition_count());
+        let sql = "SELECT cursors.slot - ?2, cursors.offset, cursors.metadata FROM cursors
+                   JOIN groups ON groups.id = cursors.group_id
+                   WHERE groups.name = ?1 AND cursors.slot >= ?2 AND cursors.slot < ?3";
+        let query = move |connection: &rusqlite::Connection| {
+            let mut statement = connection.prepare_cached(sql)?;
+            let row = |row: &rusqlite::Row<'_>| {
+                Ok((row.get(0)?, OffsetCommit { offset: row.get(1)?, metadata: row.get(2)? }))
+            };
+            statement.query_map(range, row)?.collect()
+        };
+        self.readers.query(query).await
+    }
 }
 
 impl EventLog for SqliteLog {
@@ -196,22 +215,7 @@ impl EventLog for SqliteLog {
     fn committed(&self, group: &str, topic: &str) -> BoxFuture<'_, Result<BTreeMap<u32, Committed>, Error>> {
         let topic = self.inner.catalog.topic(topic);
         let group = group.to_owned();
-        Box::pin(async move {
-            let topic = topic?;
-            let first = topic.partitions.first().map_or(0, |partition| partition.slot);
-            let range = (group, first, first + topic.partition_count());
-            let sql = "SELECT cursors.slot - ?2, cursors.offset, cursors.metadata FROM cursors
-                       JOIN groups ON groups.id = cursors.group_id
-                       WHERE groups.name = ?1 AND cursors.slot >= ?2 AND cursors.slot < ?3";
-            let query = move |connection: &rusqlite::Connection| {
-                let mut statement = connection.prepare_cached(sql)?;
-                let row = |row: &rusqlite::Row<'_>| {
-                    Ok((row.get(0)?, OffsetCommit { offset: row.get(1)?, metadata: row.get(2)? }))
-                };
-                statement.query_map(range, row)?.collect()
-            };
-            self.inner.readers.query(query).await
-        })
+        Box::pin(async move { self.inner.committed(group, &*topic?).await })
     }
 
     fn trim(&self, topic: &str, partition: u32, before: i64) -> BoxFuture<'_, Result<i64, Error>> {
@@ -237,6 +241,15 @@ impl EventLog for SqliteLog {
             let seat = self.inner.queue.ask(|reply| Job::Join { group, revoked, reply }).await?;
             let member: Box<dyn Membership> = Box::new(Member::new(self.inner.clone(), seat, topics, watching));
             Ok(member)
+        })
+    }
+
+    fn subscribe(&self, group: &str, topics: &[&str]) -> BoxFuture<'_, Result<Box<dyn Subscription>, Error>> {
+        let group = group.to_owned();
+        let topics: Vec<Arc<str>> = topics.iter().map(|topic| Arc::from(*topic)).collect();
+        Box::pin(async move {
+            let subscriber = Subscriber::join(self.inner.clone(), group, topics).await?;
+            Ok(Box::new(subscriber) as Box<dyn Subscription>)
         })
     }
 }

@@ -22,9 +22,26 @@ pub type Reply<T> = oneshot::Sender<Result<T, Error>>;
 #[derive(Debug)]
 pub enum Job {
     Write(Write),
-    CreateTopic { spec: TopicSpec, reply: Reply<()> },
-    Join { group: String, revoked: watch::Sender<bool>, reply: Reply<Seat> },
-    Trim { partition: Arc<Partition>, before: i64, reply: Reply<Trimmed> },
+    CreateTopic {
+        spec: TopicSpec,
+        reply: Reply<()>,
+    },
+    Join {
+        group: String,
+        revoked: watch::Sender<bool>,
+        reply: Reply<Seat>,
+    },
+    /// With each topic the sign that a newer subscription has taken it over.
+    Subscribe {
+        group: String,
+        topics: Vec<(Arc<str>, watch::Sender<bool>)>,
+        reply: Reply<Seat>,
+    },
+    Trim {
+        partition: Arc<Partition>,
+        before: i64,
+        reply: Reply<Trimmed>,
+    },
     Stop,
 }
 
@@ -64,12 +81,13 @@ pub struct Cursor {
     pub metadata: String,
 }
 
-/// Who commits; refused unless it is the group's newest member.
+/// Who commits.
 #[derive(Debug)]
-pub struct Claim {
-    pub seat: Seat,
-    /// Named in the refusal.
-    pub lane: Lane,
+pub enum Claim {
+    /// Refused unless it is the group's newest member; the lane is named in the refusal.
+    Lane { seat: Seat, lane: Lane },
+    /// Offsets of topics that a newer subscription has taken over are left out.
+    Subscription(Seat),
 }
 
 /// One membership of a group.
@@ -128,6 +146,14 @@ impl Drop for Queue {
         let _ = self.jobs.send(Job::Stop);
         if let Some(writer) = self.writer.take() {
             let _ = writer.join();
+        }
+    }
+}
+
+impl Claim {
+    pub fn seat(&self) -> Seat {
+        match self {
+            Self::Lane { seat, .. } | Self::Subscription(seat) => *seat,
         }
     }
 }

@@ -57,11 +57,11 @@ impl Writer {
         if writes.is_empty() {
             return Ok(());
         }
-        let Self { files, tails, clock, .. } = self;
+        let Self { files, tails, clock, subscriptions, .. } = self;
         tails.make_sure(&files.connection)?;
         let now_ms = clock.now_ms();
         let has_appends = writes.iter().any(|write| write.effects.claim.is_none());
-        let has_commits = writes.iter().any(|write| write.effects.claim.is_some());
+        let has_commits = writes.iter().any(|write| matches!(write.effects.claim, Some(Claim::Lane { .. })));
         transaction(&files.connection, |connection| {
             for write in &mut writes {
                 let effects = &mut write.effects;
@@ -69,7 +69,8 @@ impl Writer {
                     tails.append(connection, row, now_ms)?;
                 }
                 if let Some(claim) = &effects.claim {
-                    commit_cursors(connection, claim, &effects.cursors)?;
+                    let held = effects.cursors.iter().filter(|cursor| subscriptions.hold(claim, cursor));
+                    commit_cursors(connection, claim, held)?;
                 }
             }
             before_commit(has_appends, has_commits);
@@ -108,20 +109,24 @@ impl Writer {
     }
 
     fn fenced(&self, claim: Option<&Claim>) -> Option<Error> {
-        let Claim { seat, lane } = claim?;
+        let Claim::Lane { seat, lane } = claim? else { return None };
         let newest = self.owners.get(&seat.group_id).is_some_and(|owner| owner.generation == seat.generation);
         (!newest).then(|| Error::Fenced { topic: lane.topic.to_string(), partition: lane.partition })
     }
 }
 
-fn commit_cursors(connection: &Connection, claim: &Claim, cursors: &[Cursor]) -> rusqlite::Result<()> {
+fn commit_cursors<'a>(
+    connection: &Connection,
+    claim: &Claim,
+    cursors: impl Iterator<Item = &'a Cursor>,
+) -> rusqlite::Result<()> {
     let mut upsert = connection.prepare_cached(
         "INSERT INTO cursors (slot, group_id, offset, metadata) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (slot, group_id) DO UPDATE SET offset = excluded.offset, metadata = excluded.metadata",
     )?;
     for cursor in cursors {
         let slot = cursor.partition.slot;
-        upsert.execute(params![slot, claim.seat.group_id, cursor.offset, cursor.metadata])?;
+        upsert.execute(params![slot, claim.seat().group_id, cursor.offset, cursor.metadata])?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 mod batch;
 mod deletion;
+mod subscriptions;
 mod tails;
 
 use std::collections::HashMap;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, params};
 use tokio::sync::watch;
 
+use self::subscriptions::Subscriptions;
 use self::tails::Tails;
 use super::catalog::{Catalog, Partition, Slot, Topic};
 use super::files::{self, Files, Loaded};
@@ -37,6 +39,7 @@ pub struct Writer {
     tails: Tails,
     /// By group id.
     owners: HashMap<i64, Owner>,
+    subscriptions: Subscriptions,
     recent: Recent,
     /// Slots with a retention that are still to be looked at, with its milliseconds.
     expiring: Vec<(Slot, i64)>,
@@ -71,6 +74,7 @@ impl Writer {
             group_commit_delay,
             tails: Tails::new(loaded.marks),
             owners: HashMap::new(),
+            subscriptions: Subscriptions::default(),
             recent: Recent::new(limits.recent_bytes),
             expiring: Vec::new(),
             swept_ms: clock.now_ms(),
@@ -111,6 +115,7 @@ impl Writer {
             // Whoever asked may have gone; what was done stays done.
             Job::CreateTopic { spec, reply } => drop(reply.send(self.create_topic(&spec))),
             Job::Join { group, revoked, reply } => drop(reply.send(self.join(&group, revoked))),
+            Job::Subscribe { group, topics, reply } => drop(reply.send(self.subscribe(&group, topics))),
             Job::Trim { partition, before, reply } => {
                 let trimmed = self.trim(partition.slot, before);
                 drop(reply.send(trimmed.map_err(|error| files::failed(&self.path, &error))));
@@ -189,6 +194,13 @@ impl Writer {
         if let Some(older) = self.owners.insert(seat.group_id, owner) {
             older.revoked.send_replace(true);
         }
+        Ok(seat)
+    }
+
+    /// Gives a new subscription every topic it asks for. What the older ones committed is on disk.
+    fn subscribe(&mut self, group: &str, topics: Vec<(Arc<str>, watch::Sender<bool>)>) -> Result<Seat, Error> {
+        let seat = next_seat(&self.files.connection, group).map_err(|error| files::failed(&self.path, &error))?;
+        topics.into_iter().for_each(|(topic, taken)| self.subscriptions.take_over(seat, topic, taken));
         Ok(seat)
     }
 }
