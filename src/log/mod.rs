@@ -67,7 +67,7 @@ pub trait EventLog: Send + Sync + 'static {
     ///
     /// A topic that does not exist is read from when it does. Two members that call themselves the same are one that
     /// was started again: the newer takes the partitions over. On the embedded engine that is every member of the
-    /// group, on Kafka those of one process slot (`transactional_id`).
+    /// group, on Kafka those of one process slot (`transactional_id`) under the classic group protocol.
     ///
     /// # Errors
     /// [`Error::Unusable`] if the engine's options are wrong. That the cluster is away is told by the polls.

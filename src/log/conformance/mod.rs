@@ -94,6 +94,7 @@ macro_rules! conformance_suite {
             a_read_keeps_to_its_limits,
             a_read_returns_one_record_however_large,
             a_read_goes_on_where_the_last_one_ended,
+            reads_of_a_partition_at_different_places_do_not_hold_each_other_up,
             poll_waits_for_an_append,
             poll_waits_for_a_commit,
             poll_ends_empty_when_the_time_is_up,

@@ -137,3 +137,31 @@ pub async fn wait_returns_at_once_if_a_record_is_there(log: Harness) {
     within(log.wait(vec![(topic.to_string(), 1, 0)], Duration::ZERO)).await.unwrap();
     within(log.wait(vec![], Duration::ZERO)).await.unwrap();
 }
+
+pub async fn reads_of_a_partition_at_different_places_do_not_hold_each_other_up(log: Harness) {
+    let topic = log.topic("orders", 1).await;
+    let expected: Vec<_> = (0..200).map(|n| n.to_string()).collect();
+    let values: Vec<_> = expected.iter().map(String::as_str).collect();
+    let positions = log.put(&topic, 0, &values).await;
+    let end = positions[199].offset + 1;
+    let limit = ReadLimit { records: 10, bytes: usize::MAX };
+    let from_start = async || {
+        let (mut next, mut found) = (0, Vec::new());
+        while found.len() < expected.len() {
+            let page = log.read(&topic, 0, next, limit).await.unwrap();
+            next = page.last().expect("there is more").offset + 1;
+            found.extend(page.iter().map(text));
+        }
+        found
+    };
+    let at_the_end = log.wait(vec![(topic.to_string(), 0, end)], GUARD * 2);
+
+    let found = tokio::select! {
+        _ = at_the_end => panic!("nothing came"),
+        found = within(async { tokio::join!(from_start(), from_start(), from_start()) }) => found,
+    };
+
+    for found in [found.0, found.1, found.2] {
+        assert_eq!(found, expected);
+    }
+}

@@ -7,6 +7,9 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+/// All that is known of a client and a broker of which one speaks TLS.
+const CLOSED: &str = "the brokers close every connection: listeners for another `log.kafka.security_protocol` do that";
+
 /// Of every client that needs no callback of its own.
 #[derive(Debug, Clone, Default)]
 pub struct Context {
@@ -26,10 +29,15 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        if !report(&error, reason) {
+            return;
+        }
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         // That they are all down says less than what was wrong with the last one.
-        let says_more = error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown);
-        if report(&error, reason) && says_more {
-            *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+            trouble.get_or_insert_with(|| CLOSED.to_owned());
+        } else {
+            *trouble = Some(with_setting(&error, reason));
         }
     }
 }
@@ -38,6 +46,10 @@ impl ConsumerContext for Context {}
 
 pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     match level {
+        // Comes as an error too.
+        _ if facility == "FAIL" => {
+            tracing::debug!(kafka.facility = facility, kafka.message = message, "kafka client");
+        }
         RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
             tracing::error!(kafka.facility = facility, kafka.message = message, "kafka client");
         }
@@ -56,8 +68,29 @@ pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
 pub fn report(error: &KafkaError, reason: &str) -> bool {
     let sign = [RDKafkaErrorCode::PartitionEOF, RDKafkaErrorCode::AutoOffsetReset];
     let is_error = !error.rdkafka_error_code().is_some_and(|code| sign.contains(&code));
-    if is_error {
-        tracing::warn!(kafka.error = %error, kafka.reason = reason, "kafka client");
+    if is_error && error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+        // Twice a second while it lasts; what is wrong with each of them is told once.
+        tracing::debug!(kafka.error = %error, kafka.reason = reason, "kafka client");
+    } else if is_error {
+        tracing::warn!(kafka.error = %error, kafka.reason = with_setting(error, reason), "kafka client");
     }
     is_error
+}
+
+/// The reason and, if it is how the client makes itself known, the settings that decide about that.
+fn with_setting(error: &KafkaError, reason: &str) -> String {
+    // librdkafka's own words, and OpenSSL's for what the broker answers in a handshake.
+    let settings = match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::Authentication) => {
+            "`log.kafka.sasl_mechanism`, `log.kafka.sasl_username` and `log.kafka.sasl_password`"
+        }
+        _ if reason.contains("certificate verify failed") => "`log.kafka.ssl_ca_location`",
+        _ if reason.contains("PLAINTEXT broker listener") => "`log.kafka.security_protocol`",
+        _ if reason.contains("SSL alert") => {
+            "`log.kafka.ssl_certificate_location` and `log.kafka.ssl_key_location`: the broker refuses the certificate, \
+             or wants one"
+        }
+        _ => return reason.to_owned(),
+    };
+    format!("{reason}; see {settings}")
 }

@@ -75,6 +75,8 @@ struct Inner {
     lanes: Lazy<Reader>,
     /// Of everything else.
     reads: Lazy<Reader>,
+    /// Only tells that records are there: what waits at an end is not to move what reads elsewhere.
+    waits: Lazy<Reader>,
     committer: Lazy<Committer>,
 }
 
@@ -99,8 +101,8 @@ impl KafkaLog {
             timeout: options.request_timeout,
         };
         let appender = Appender::new(options.clone());
-        let (lanes, reads, committer) = (Lazy::default(), Lazy::default(), Lazy::default());
-        let inner = Inner { options, probe, catalog, topics, appender, lanes, reads, committer };
+        let (lanes, reads, waits, committer) = (Lazy::default(), Lazy::default(), Lazy::default(), Lazy::default());
+        let inner = Inner { options, probe, catalog, topics, appender, lanes, reads, waits, committer };
         inner.check_broker().await?;
         Ok(Arc::new(Self { inner: Arc::new(inner) }))
     }
@@ -141,6 +143,10 @@ impl Inner {
 
     fn reads(&self) -> Result<Arc<Reader>, Error> {
         self.reads.get(|| Reader::new(&self.options, self.probe.clone()))
+    }
+
+    fn waits(&self) -> Result<Arc<Reader>, Error> {
+        self.waits.get(|| Reader::new(&self.options, self.probe.clone()))
     }
 
     fn committer(&self) -> Result<Arc<Committer>, Error> {
@@ -203,7 +209,7 @@ impl EventLog for KafkaLog {
 
     fn wait(&self, positions: Vec<(String, u32, i64)>, timeout: Duration) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move {
-            let reader = self.inner.reads()?;
+            let reader = self.inner.waits()?;
             let mut waits = Vec::with_capacity(positions.len());
             for (topic, partition, offset) in positions {
                 let topic = self.inner.catalog.partition(&topic, partition).await?;

@@ -131,9 +131,11 @@ impl Options {
         }
     }
 
-    /// Metadata, bounds and committed offsets; sees what is not yet committed.
+    /// Metadata, bounds and committed offsets; sees what is not yet committed. Its group is never joined: librdkafka
+    /// 2.12 ends the process when a broker that is no coordinator (yet) is asked for offsets by a client without one.
     pub fn probe(&self) -> ClientConfig {
         let mut config = self.layered([]);
+        config.set("group.id", format!("{}.probe", self.client_id));
         config.set("isolation.level", "read_uncommitted");
         config
     }
@@ -212,8 +214,11 @@ impl Options {
             ("topic.metadata.refresh.interval.ms", "5000"),
         ]);
         self.join(&mut config, group);
-        // Of the process slot and the group, so that one name is one member, started again or not.
-        config.set("group.instance.id", format!("{}.{group}", self.transactional_id));
+        if self.group_protocol == GroupProtocol::Classic {
+            // Of the process slot and the group, so that one name is one member, started again or not. A broker that
+            // assigns partitions itself would turn the second one away until the first has timed out.
+            config.set("group.instance.id", format!("{}.{group}", self.transactional_id));
+        }
         guard_consumer(&mut config);
         config.set("auto.offset.reset", "earliest");
         config

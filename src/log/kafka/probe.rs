@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -20,6 +20,9 @@ use super::native::groups::{self, GroupOffset};
 use super::options::Options;
 use super::{blocking, unavailable};
 use crate::log::{Bounds, Error};
+
+/// A new leader is known after some milliseconds.
+const BETWEEN_QUESTIONS: Duration = Duration::from_millis(20);
 
 pub struct Probe {
     consumer: Consumer,
@@ -80,7 +83,8 @@ impl Probe {
     pub async fn bounds(&self, topic: &Arc<str>, partition: u32) -> Result<Bounds, Error> {
         let topic = topic.clone();
         self.ask(move |consumer, timeout| {
-            let watermarks = consumer.fetch_watermarks(&topic, native(partition), timeout);
+            let ask = |timeout| consumer.fetch_watermarks(&topic, native(partition), timeout);
+            let watermarks = of_leader(timeout, ask);
             let (start, end) = watermarks.map_err(|error| refused(&error, &topic))?;
             Ok(Bounds { start, end })
         })
@@ -94,7 +98,8 @@ impl Probe {
             let mut times = TopicPartitionList::new();
             // Negative times have a meaning of their own there.
             let asked = times.add_partition_offset(&topic, native(partition), Offset::Offset(time_ms.max(0)));
-            let found = asked.and_then(|()| consumer.offsets_for_times(times, timeout));
+            let ask = |timeout| consumer.offsets_for_times(times.clone(), timeout);
+            let found = asked.and_then(|()| of_leader(timeout, ask));
             let found = found.map_err(|error| refused(&error, &topic))?;
             let first = found.elements().first().map(|element| element.error().map(|()| element.offset()));
             match first.transpose().map_err(|error| refused(&error, &topic))? {
@@ -147,6 +152,30 @@ fn committed(
     }
 }
 
+/// Asks again while the leader of a partition is only being chosen or has just changed: at the first such answer
+/// librdkafka gives the question up, and learns who leads meanwhile. Blocks, at most for `timeout`.
+pub fn of_leader<T>(
+    timeout: Duration,
+    mut ask: impl FnMut(Duration) -> Result<T, KafkaError>,
+) -> Result<T, KafkaError> {
+    let until = Instant::now() + timeout;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        match ask(left) {
+            Err(error) if is_about_leader(&error) && left > BETWEEN_QUESTIONS => {
+                std::thread::sleep(BETWEEN_QUESTIONS);
+            }
+            answer => return answer,
+        }
+    }
+}
+
+fn is_about_leader(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{FencedLeaderEpoch, LeaderNotAvailable, NotLeaderForPartition, UnknownLeaderEpoch};
+    let code = error.rdkafka_error_code();
+    matches!(code, Some(NotLeaderForPartition | LeaderNotAvailable | FencedLeaderEpoch | UnknownLeaderEpoch))
+}
+
 /// A partition number as librdkafka counts them.
 pub fn native(partition: u32) -> i32 {
     i32::try_from(partition).unwrap_or(i32::MAX)
@@ -170,5 +199,31 @@ fn refused(error: &KafkaError, topic: &str) -> Error {
             Error::UnknownTopic { topic: topic.to_owned() }
         }
         _ => unavailable(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_leader_that_is_not_known_yet_is_asked_for_again() {
+        use RDKafkaErrorCode::{NotLeaderForPartition, UnknownTopicOrPartition};
+        for (first, asked) in [(Some(NotLeaderForPartition), 2), (Some(UnknownTopicOrPartition), 1), (None, 1)] {
+            let mut questions = 0;
+
+            let answer = of_leader(Duration::from_secs(60), |_| {
+                questions += 1;
+                match first.filter(|_| questions == 1) {
+                    Some(code) => Err(KafkaError::MetadataFetch(code)),
+                    None => Ok(()),
+                }
+            });
+
+            assert_eq!(questions, asked, "{first:?}");
+            assert_eq!(answer.is_ok(), asked == 2 || first.is_none(), "{first:?}");
+        }
+        let never = of_leader(Duration::ZERO, |_| Err::<(), _>(KafkaError::MetadataFetch(NotLeaderForPartition)));
+        assert!(never.is_err(), "the time is over");
     }
 }

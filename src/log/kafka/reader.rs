@@ -17,7 +17,7 @@ use super::client::Consumer;
 use super::context::Context;
 use super::cursor::{Cursor, Placed};
 use super::options::Options;
-use super::probe::{Probe, native};
+use super::probe::{Probe, native, of_leader};
 use super::{blocking, unavailable};
 use crate::log::{Error, ReadLimit, Stored};
 
@@ -98,12 +98,15 @@ impl Reader {
         }
     }
 
+    /// Keeps the cursor until it is done: two reads of one partition at different places would otherwise move it away
+    /// from each other for ever.
     async fn read_to_end(&self, stream: &Arc<Stream>, from: i64, limit: ReadLimit) -> Result<Vec<Stored>, Error> {
         let mut end = None;
         // Whether the next end the consumer reports is known to lie behind `end`.
         let mut sure = false;
+        let (mut arrived, mut cursor) = stream.enter().await;
         loop {
-            let (mut arrived, mut cursor) = stream.enter().await;
+            arrived.mark_unchanged();
             if !cursor.follows(from) {
                 (cursor, _) = self.place(stream, cursor, from).await?;
             }
@@ -119,9 +122,10 @@ impl Reader {
                 // Once more: they may have arrived while the cluster was asked.
                 return cursor.take(from, limit);
             }
-            drop(cursor);
             if tokio::time::timeout(UNSURE, arrived.changed()).await.is_err() {
-                sure = self.look_for_end(stream, from, end).await? || sure;
+                let seen;
+                (cursor, seen) = self.look_for_end(stream, cursor, from, end).await?;
+                sure |= seen;
             }
         }
     }
@@ -165,18 +169,24 @@ impl Reader {
 
     /// For partitions whose last offsets hold nothing that is delivered, not even a commit marker: compaction leaves
     /// such. If no transaction is open below `end`, the next end the consumer reports lies behind it.
-    async fn look_for_end(&self, stream: &Stream, from: i64, end: i64) -> Result<bool, Error> {
+    async fn look_for_end(
+        &self,
+        stream: &Stream,
+        cursor: Entered,
+        from: i64,
+        end: i64,
+    ) -> Result<(Entered, bool), Error> {
         let (consumer, topic, partition) = (self.consumer.share(), stream.topic.clone(), native(stream.partition));
         let timeout = self.patience;
-        let readable = blocking(move || consumer.fetch_watermarks(&topic, partition, timeout)).await?;
+        let ask = move |timeout| consumer.fetch_watermarks(&topic, partition, timeout);
+        let readable = blocking(move || of_leader(timeout, ask)).await?;
         let (_, readable_end) = readable.map_err(unavailable)?;
         if readable_end < end {
-            return Ok(false);
+            return Ok((cursor, false));
         }
-        let (_, cursor) = stream.enter().await;
         // Only an end reported after it was placed counts.
-        self.place(stream, cursor, from).await?;
-        Ok(true)
+        let (cursor, _) = self.place(stream, cursor, from).await?;
+        Ok((cursor, true))
     }
 
     fn stream(&self, topic: &Topic, partition: u32) -> Result<Arc<Stream>, Error> {

@@ -156,8 +156,8 @@ impl Subscription for Subscriber {
                 let mut catalog = self.inner.catalog.watch();
                 catalog.mark_unchanged();
                 self.check()?;
-                reading.cursors.retain(|cursor| !*cursor.taken.borrow());
                 self.open(&mut reading).await?;
+                reading.cursors.retain(|cursor| !*cursor.taken.borrow());
                 let records = self.read(&mut reading, limit).await?;
                 if !records.is_empty() {
                     return Ok(records);

@@ -40,12 +40,25 @@ pub fn offsets<C: ClientContext>(
     let deadline = Instant::now() + timeout;
     loop {
         match offsets_once(client, &group, partitions, timeout) {
-            // Milliseconds, or until the transaction of a dead process has timed out.
-            Err(error) if error.code == RDKafkaErrorCode::UnstableOffsetCommit && Instant::now() < deadline => {
-                std::thread::sleep(Duration::from_millis(2));
-            }
+            Err(error) if Instant::now() < deadline => match pause(error.code) {
+                Some(pause) => std::thread::sleep(pause),
+                None => return Err(error),
+            },
             done => return done,
         }
+    }
+}
+
+/// How long what passes by itself is left alone.
+fn pause(code: RDKafkaErrorCode) -> Option<Duration> {
+    match code {
+        // Milliseconds, or until the transaction of a dead process has timed out.
+        RDKafkaErrorCode::UnstableOffsetCommit => Some(Duration::from_millis(2)),
+        // A coordinator that is new, or has moved.
+        RDKafkaErrorCode::NotCoordinator
+        | RDKafkaErrorCode::CoordinatorLoadInProgress
+        | RDKafkaErrorCode::CoordinatorNotAvailable => Some(Duration::from_millis(50)),
+        _ => None,
     }
 }
 

@@ -86,7 +86,8 @@ impl Shares {
         let mut state = self.state();
         for (topic, partition) in places {
             let Some(mut queue) = consumer.split_partition_queue(&topic, native(partition)) else { continue };
-            let ready = Arc::new(AtomicBool::new(false));
+            // What is left in the queue of a partition that comes back is in the way of the sign of new records.
+            let ready = Arc::new(AtomicBool::new(true));
             let (is_ready, arrived) = (ready.clone(), self.arrived.clone());
             queue.set_nonempty_callback(move || {
                 is_ready.store(true, Ordering::Release);
@@ -95,6 +96,7 @@ impl Shares {
             state.shares.push(Share { topic, partition, queue, ready, waiting: None });
         }
         self.changed.notify_all();
+        self.arrived.notify_one();
     }
 
     /// Returns when no commit under way carries any of the partitions, and none will: one that came later would put

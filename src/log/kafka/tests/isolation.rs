@@ -141,10 +141,10 @@ async fn a_name_that_kafka_does_not_allow_is_refused() {
 }
 
 /// A transaction of some other program.
-struct Foreign(BaseProducer);
+pub(super) struct Foreign(BaseProducer);
 
 impl Foreign {
-    async fn begin(topic: &str, value: &str) -> Self {
+    pub(super) async fn begin(topic: &str, value: &str) -> Self {
         let (topic, value) = (topic.to_owned(), value.to_owned());
         let config = options(&unique_prefix()).committer();
         let begun = tokio::task::spawn_blocking(move || {
@@ -158,7 +158,7 @@ impl Foreign {
         begun.await.unwrap()
     }
 
-    async fn abort(self) {
+    pub(super) async fn abort(self) {
         let aborted = tokio::task::spawn_blocking(move || self.0.abort_transaction(super::GUARD).unwrap());
         aborted.await.unwrap();
     }

@@ -2,6 +2,7 @@
 
 mod isolation;
 mod ownership;
+mod subscriptions;
 
 use std::sync::Arc;
 use std::time::Duration;

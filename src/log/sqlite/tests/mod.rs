@@ -1,6 +1,7 @@
 //! The conformance suite on SQLite, and what only this engine promises.
 
 mod files;
+mod subscriptions;
 mod writing;
 
 use std::path::{Path, PathBuf};
