@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use serde_json::Value;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
+use crate::schema::read::Spelling;
 use crate::schema::registry::{self, Learned, Registry, Writer};
 use crate::schema::{Entry, Error, topics};
 
@@ -21,13 +23,21 @@ const FRAME_BYTES: usize = 5;
 /// Room for an ordinary event, so that writing one allocates once.
 const USUAL_BYTES: usize = 512;
 
-/// Every schema known to this process. Cheap to share; what the schemas say never changes: a reload makes a new one.
+/// Every schema known to this process. Cheap to share; what a schema says never changes, others may join them.
+#[derive(Default)]
 pub struct Catalogue {
+    schemas: Schemas,
+    /// Those that came by [`Catalogue::extend`].
+    added: RwLock<Arc<Schemas>>,
+    /// `None`: ids are those of `ids.toml`.
+    registry: Option<Learned>,
+}
+
+#[derive(Default)]
+struct Schemas {
     /// By id of `ids.toml`.
     entries: BTreeMap<u32, Arc<Entry>>,
     by_record: HashMap<String, Arc<Entry>>,
-    /// `None`: ids are those of `ids.toml`.
-    registry: Option<Learned>,
 }
 
 /// A value as it was read.
@@ -35,20 +45,42 @@ pub struct Catalogue {
 pub struct Decoded {
     /// Name of the record that wrote it, without its namespace.
     pub record: String,
-    /// Members in schema order. A nullable union is the value or null; bytes are base64 text; the doubles JSON cannot
-    /// write are `"NaN"`, `"Infinity"` and `"-Infinity"`.
+    /// The same with its namespace.
+    pub full_name: String,
+    /// Members in schema order. A union is the value it holds; bytes are base64 text; the doubles JSON cannot write are
+    /// `"NaN"`, `"Infinity"` and `"-Infinity"`; a logical type is what it is on the wire.
     pub value: Value,
 }
 
 impl Catalogue {
-    /// Both ids and record names are unique among `entries`, which [`Catalogue::load`] sees to; of two the last wins.
+    /// Ids are unique among `entries`, and record names among those that are not superseded, which [`Catalogue::load`]
+    /// sees to; of two the last wins.
     pub(super) fn of(entries: Vec<Entry>) -> Self {
-        let mut catalogue = Self { entries: BTreeMap::new(), by_record: HashMap::new(), registry: None };
-        for entry in entries.into_iter().map(Arc::new) {
-            catalogue.by_record.insert(entry.record.clone(), Arc::clone(&entry));
-            catalogue.entries.insert(entry.id, entry);
+        Self { schemas: Schemas::of(entries.into_iter().map(Arc::new)), ..Self::default() }
+    }
+
+    /// Takes over the schemas of `newer` that are not known yet; those it does not have stay known, for values may have
+    /// been written with them. What is written from now on is written with the schema a record has in `newer`.
+    ///
+    /// # Errors
+    /// The schemas that are others now than those their ids stand for; nothing was taken over.
+    pub fn extend(&self, newer: Self) -> Result<(), Vec<Replaced>> {
+        let mut added = self.added.write().unwrap_or_else(PoisonError::into_inner);
+        let known = |id: &u32| self.schemas.entries.get(id).or_else(|| added.entries.get(id));
+        let mut replaced = Vec::new();
+        let mut new = Vec::new();
+        for entry in newer.schemas.entries.into_values() {
+            match known(&entry.id) {
+                Some(known) if known.text == entry.text && known.record == entry.record => {}
+                Some(_) => replaced.push(Replaced { id: entry.id, file: entry.file.clone() }),
+                None => new.push(entry),
+            }
         }
-        catalogue
+        if replaced.is_empty() {
+            *added = Arc::new(Schemas::of(added.entries.values().cloned().chain(new)));
+            return Ok(());
+        }
+        Err(replaced)
     }
 
     /// The same schemas with ids of `registry` in the place of those of `ids.toml`, in both directions. Nothing can be
@@ -57,9 +89,9 @@ impl Catalogue {
         Self { registry: Some(Learned::new(registry, clock)), ..self }
     }
 
-    /// Every schema, by id of `ids.toml`.
+    /// The schema of every record, by id of `ids.toml`; none that is superseded.
     pub fn records(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.values().map(AsRef::as_ref)
+        self.schemas.entries.values().map(AsRef::as_ref).filter(|entry| !entry.is_superseded)
     }
 
     /// Looks up the ids to write with, one for each record of the contract's topics; each of `required` must have its
@@ -75,7 +107,7 @@ impl Catalogue {
             let subject = topics::subject(topic);
             match learned.registry.look_up(&subject, &entry.text).await {
                 Ok(id) => {
-                    learned.know(id, entry);
+                    learned.know(id, &entry);
                     // Of one schema's ids any will do: a reader finds the same schema by each.
                     entry.registered.get_or_init(|| id);
                 }
@@ -120,9 +152,8 @@ impl Catalogue {
     /// pause after a failure.
     pub async fn learn(&self, id: u32) -> Result<(), Error> {
         match &self.registry {
-            None if self.entries.contains_key(&id) => Ok(()),
-            None => Err(Error::UnknownId { id }),
-            Some(learned) => learned.learn(id, |record| self.by_record.get(record).cloned()).await,
+            None => self.entry(id).map(|_| ()),
+            Some(learned) => learned.learn(id, |record| self.shared(record).ok()).await,
         }
     }
 
@@ -158,7 +189,7 @@ impl Catalogue {
     /// As [`Catalogue::encode`].
     pub fn encode_about<T: Serialize>(&self, record: &str, value: &T, bytes: usize) -> Result<Bytes, Error> {
         let entry = self.shared(record)?;
-        let mut out = self.frame(entry, bytes)?;
+        let mut out = self.frame(&entry, bytes)?;
         entry.encode(value, &mut out)?;
         Ok(out.into())
     }
@@ -171,7 +202,7 @@ impl Catalogue {
     /// [`Error::Unresolved`].
     pub fn encode_json(&self, record: &str, document: &Value) -> Result<Bytes, Error> {
         let entry = self.shared(record)?;
-        let mut out = self.frame(entry, USUAL_BYTES)?;
+        let mut out = self.frame(&entry, USUAL_BYTES)?;
         entry.encode_json(document, &mut out)?;
         Ok(out.into())
     }
@@ -182,10 +213,24 @@ impl Catalogue {
     /// [`Error::Unframed`], [`Error::UnknownId`], [`Error::UnlearnedId`], [`Error::Unusable`], [`Error::Read`] or
     /// [`Error::TrailingBytes`].
     pub fn decode(&self, framed: &[u8]) -> Result<Decoded, Error> {
+        self.decode_spelled(framed, Spelling::Wire)
+    }
+
+    /// As [`Catalogue::decode`], with the logical types of our schemas as what they mean: dates, times and timestamps
+    /// in ISO 8601 (`2026-03-19`, `09:15:30`, `2026-03-04T08:15:30.5Z`, a local timestamp without `Z`), a decimal and a
+    /// UUID as text. Such a document cannot be written as Avro again.
+    ///
+    /// # Errors
+    /// As [`Catalogue::decode`]; [`Error::Read`] also for a value its logical type does not allow.
+    pub fn decode_meaning(&self, framed: &[u8]) -> Result<Decoded, Error> {
+        self.decode_spelled(framed, Spelling::Meaning)
+    }
+
+    fn decode_spelled(&self, framed: &[u8], spelling: Spelling) -> Result<Decoded, Error> {
         let (writer, body) = self.writer_of(framed)?;
         match writer {
-            WrittenBy::Entry(entry) => entry.decode(body),
-            WrittenBy::Registered(writer) => writer.decode(body),
+            WrittenBy::Entry(entry) => entry.decode(body, spelling),
+            WrittenBy::Registered(writer) => writer.decode(body, spelling),
         }
     }
 
@@ -202,8 +247,20 @@ impl Catalogue {
         }
     }
 
-    fn shared(&self, record: &str) -> Result<&Arc<Entry>, Error> {
-        self.by_record.get(record).ok_or_else(|| Error::UnknownRecord { record: record.to_owned() })
+    /// The schema to write a record with.
+    fn shared(&self, record: &str) -> Result<Arc<Entry>, Error> {
+        let added = self.added.read().unwrap_or_else(PoisonError::into_inner);
+        let entry = added.by_record.get(record).or_else(|| self.schemas.by_record.get(record));
+        entry.cloned().ok_or_else(|| Error::UnknownRecord { record: record.to_owned() })
+    }
+
+    /// By id of `ids.toml`.
+    fn entry(&self, id: u32) -> Result<Arc<Entry>, Error> {
+        if let Some(entry) = self.schemas.entries.get(&id) {
+            return Ok(Arc::clone(entry));
+        }
+        let added = self.added.read().unwrap_or_else(PoisonError::into_inner);
+        added.entries.get(&id).cloned().ok_or(Error::UnknownId { id })
     }
 
     /// The start of a value of this schema, with room for about `bytes`.
@@ -222,10 +279,10 @@ impl Catalogue {
     }
 
     /// The schema that wrote a framed value, and the value without its frame.
-    fn writer_of<'a>(&self, framed: &'a [u8]) -> Result<(WrittenBy<'_>, &'a [u8]), Error> {
+    fn writer_of<'a>(&self, framed: &'a [u8]) -> Result<(WrittenBy, &'a [u8]), Error> {
         let (id, body) = unframed(framed)?;
         let writer = match &self.registry {
-            None => WrittenBy::Entry(self.entries.get(&id).ok_or(Error::UnknownId { id })?),
+            None => WrittenBy::Entry(self.entry(id)?),
             Some(learned) => WrittenBy::Registered(learned.writer(id)?),
         };
         Ok((writer, body))
@@ -236,14 +293,36 @@ impl fmt::Debug for Catalogue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let registry = self.registry.as_ref().map(|learned| &learned.registry);
         f.debug_struct("Catalogue")
-            .field("ids", &self.entries.keys())
+            .field("ids", &self.schemas.entries.keys())
             .field("registry", &registry)
             .finish_non_exhaustive()
     }
 }
 
-enum WrittenBy<'a> {
-    Entry(&'a Entry),
+impl Schemas {
+    fn of(entries: impl Iterator<Item = Arc<Entry>>) -> Self {
+        let mut schemas = Self::default();
+        for entry in entries {
+            if !entry.is_superseded {
+                schemas.by_record.insert(entry.record.clone(), Arc::clone(&entry));
+            }
+            schemas.entries.insert(entry.id, entry);
+        }
+        schemas
+    }
+}
+
+/// A schema that is another now than the one its id stands for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("schema {id} has changed: an id stands for one schema for ever, a changed schema takes the next number")]
+pub struct Replaced {
+    pub id: u32,
+    /// Below the folder of schemas.
+    pub file: PathBuf,
+}
+
+enum WrittenBy {
+    Entry(Arc<Entry>),
     Registered(Arc<Writer>),
 }
 

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::schema::plan::Plan;
+use crate::schema::read::Spelling;
 use crate::schema::{Decoded, Error, Fault, read, write};
 
 /// One schema.
@@ -23,6 +24,8 @@ pub struct Entry {
     pub record: String,
     /// Below the folder of schemas.
     pub file: PathBuf,
+    /// A former schema of the record: values written with it are read, none is written.
+    pub is_superseded: bool,
     /// The file's content.
     pub text: String,
     /// What a registry has given it. Set once: an id stands for the same schema for ever.
@@ -32,6 +35,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The record's name with its namespace.
+    pub fn full_name(&self) -> String {
+        full_name(&self.schema)
+    }
+
     /// Appends a value of a type of ours.
     pub(super) fn encode<T: Serialize>(&self, value: &T, out: &mut Vec<u8>) -> Result<(), Error> {
         // Made for each value: a writer borrows its schema, so keeping it would leak the schema at every reload, and
@@ -50,10 +58,10 @@ impl Entry {
         })
     }
 
-    pub(super) fn decode(&self, body: &[u8]) -> Result<Decoded, Error> {
-        let (value, rest) = read::read(&self.plan, body).map_err(|fault| unreadable(&self.record, fault))?;
+    pub(super) fn decode(&self, body: &[u8], spelling: Spelling) -> Result<Decoded, Error> {
+        let (value, rest) = read::read(&self.plan, spelling, body).map_err(|fault| unreadable(&self.record, fault))?;
         all_read(&self.record, rest)?;
-        Ok(Decoded { record: self.record.clone(), value })
+        Ok(Decoded { record: self.record.clone(), full_name: self.full_name(), value })
     }
 
     pub(super) fn decode_as<T: DeserializeOwned>(&self, record: &str, mut body: &[u8]) -> Result<T, Error> {
@@ -92,6 +100,14 @@ impl Entry {
 impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entry").field("id", &self.id).field("record", &self.record).finish_non_exhaustive()
+    }
+}
+
+/// The name of a record with its namespace; empty for what is no record.
+pub(super) fn full_name(schema: &Schema) -> String {
+    match schema {
+        Schema::Record(record) => record.name.fullname(None),
+        _ => String::new(),
     }
 }
 

@@ -21,11 +21,12 @@ const MAX_MESSAGE: usize = 200;
 const MAX_FOLDERS: usize = 8;
 
 impl Catalogue {
-    /// The schemas of `ids.toml` in `schemas_dir`: `[[schema]]` with `id`, `record` and `file`.
+    /// The schemas of `ids.toml` in `schemas_dir`: `[[schema]]` with `id`, `record`, `file` and, for a former schema of
+    /// the record, `is_superseded`.
     ///
     /// # Errors
     /// Every mistake: a file that is missing, is not JSON, is not a schema or has no id; an id, record or file named
-    /// twice; a record whose name is not that of its file.
+    /// twice, former schemas of a record apart; a record whose name is not that of its file.
     pub fn load(schemas_dir: impl AsRef<Path>) -> Result<Self, Report> {
         let dir = schemas_dir.as_ref();
         let document = Document::read(dir.join(IDS))?;
@@ -53,6 +54,7 @@ struct Listed {
     id: u32,
     record: String,
     file: PathBuf,
+    is_superseded: bool,
 }
 
 /// What `ids.toml` has named so far, and in which line.
@@ -73,6 +75,7 @@ impl Seen {
                 return None;
             }
         };
+        let is_superseded = section.optional("is_superseded").unwrap_or(false);
         let line = section.place(None).1;
         if !file.components().all(|part| matches!(part, Component::Normal(_))) {
             section.error(Some("file"), "`file`: expected a path below the folder of schemas");
@@ -80,17 +83,23 @@ impl Seen {
         if let Some(first) = self.ids.insert(id, line) {
             section.error(Some("id"), format!("id {id} is taken in line {first}"));
         }
-        if let Some(first) = self.records.insert(record.clone(), line) {
+        if !is_superseded && let Some(first) = self.records.insert(record.clone(), line) {
             section.error(Some("record"), format!("record `{record}` has an id in line {first}"));
         }
         if let Some(first) = self.files.insert(file.clone(), line) {
             section.error(Some("file"), format!("file `{}` has an id in line {first}", file.display()));
         }
-        if file.file_stem().and_then(|stem| stem.to_str()) != Some(&record) {
-            section.error(Some("file"), format!("expected a file called `{record}.avsc`"));
+        let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let is_named = match is_superseded {
+            true => stem.strip_prefix(&record).is_some_and(|version| version.starts_with('.')),
+            false => stem == record,
+        };
+        if !is_named {
+            let version = if is_superseded { ".<version>" } else { "" };
+            section.error(Some("file"), format!("expected a file called `{record}{version}.avsc`"));
         }
         section.finish();
-        Some(Listed { id, record, file })
+        Some(Listed { id, record, file, is_superseded })
     }
 }
 
@@ -129,6 +138,7 @@ fn entry(dir: &Path, listed: &Listed, report: &RefCell<Report>) -> Option<Entry>
         id: listed.id,
         record: listed.record.clone(),
         file: listed.file.clone(),
+        is_superseded: listed.is_superseded,
         text,
         registered: OnceLock::new(),
         schema,

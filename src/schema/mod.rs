@@ -16,13 +16,14 @@
 mod catalogue;
 mod entry;
 mod load;
+mod logical;
 mod plan;
 mod read;
 pub mod registry;
 pub mod topics;
 mod write;
 
-pub use catalogue::{Catalogue, Decoded};
+pub use catalogue::{Catalogue, Decoded, Replaced};
 pub use entry::Entry;
 
 /// Why a value cannot be written or read.

@@ -1,4 +1,4 @@
-//! A schema made ready for use: names resolved, logical types taken for what they are on the wire.
+//! A schema made ready for use: names resolved, logical types kept beside what they are on the wire.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use apache_avro::schema::{InnerDecimalSchema, RecordSchema, UuidSchema};
 use serde_json::Value;
 
 use crate::schema::Fault;
+use crate::schema::logical::Logical;
 
 /// Deepest nesting of a value that is written or read; a schema may refer to itself.
 pub(super) const MAX_DEPTH: usize = 64;
@@ -35,6 +36,8 @@ pub(super) enum Shape {
     Array(Box<Shape>),
     Map(Box<Shape>),
     Union(Vec<Shape>),
+    /// A type that means more than it is on the wire.
+    Logical(Logical, Box<Shape>),
     /// Index into the plan's records, so that a record may contain itself.
     Record(usize),
 }
@@ -81,6 +84,7 @@ impl Shape {
             Self::Enum(symbols) => format!("one of `{}`", symbols.join("`, `")),
             Self::Array(_) => "array".into(),
             Self::Map(_) | Self::Record(_) => "object".into(),
+            Self::Logical(_, wire) => wire.name(),
             Self::Union(branches) => branches.iter().map(Self::name).collect::<Vec<_>>().join(" or "),
         }
     }
@@ -92,6 +96,10 @@ impl Shape {
             _ => false,
         }
     }
+}
+
+fn logical(meaning: Logical, wire: Shape) -> Shape {
+    Shape::Logical(meaning, Box::new(wire))
 }
 
 #[derive(Default)]
@@ -106,24 +114,33 @@ impl Compiler {
         let shape = match schema {
             Schema::Null => Shape::Null,
             Schema::Boolean => Shape::Boolean,
-            Schema::Int | Schema::Date | Schema::TimeMillis => Shape::Int,
-            Schema::Long
-            | Schema::TimeMicros
-            | Schema::TimestampMillis
-            | Schema::TimestampMicros
-            | Schema::TimestampNanos
-            | Schema::LocalTimestampMillis
-            | Schema::LocalTimestampMicros
-            | Schema::LocalTimestampNanos => Shape::Long,
+            Schema::Int => Shape::Int,
+            Schema::Date => logical(Logical::Date, Shape::Int),
+            Schema::TimeMillis => logical(Logical::Time { per_second: 1_000 }, Shape::Int),
+            Schema::TimeMicros => logical(Logical::Time { per_second: 1_000_000 }, Shape::Long),
+            Schema::Long => Shape::Long,
+            Schema::TimestampMillis => logical(Logical::Timestamp { per_second: 1_000 }, Shape::Long),
+            Schema::TimestampMicros => logical(Logical::Timestamp { per_second: 1_000_000 }, Shape::Long),
+            Schema::TimestampNanos => logical(Logical::Timestamp { per_second: 1_000_000_000 }, Shape::Long),
+            Schema::LocalTimestampMillis => logical(Logical::LocalTimestamp { per_second: 1_000 }, Shape::Long),
+            Schema::LocalTimestampMicros => logical(Logical::LocalTimestamp { per_second: 1_000_000 }, Shape::Long),
+            Schema::LocalTimestampNanos => logical(Logical::LocalTimestamp { per_second: 1_000_000_000 }, Shape::Long),
             Schema::Float => Shape::Float,
             Schema::Double => Shape::Double,
-            Schema::Bytes | Schema::BigDecimal | Schema::Uuid(UuidSchema::Bytes) => Shape::Bytes,
+            Schema::Bytes | Schema::BigDecimal => Shape::Bytes,
+            Schema::Uuid(UuidSchema::Bytes) => logical(Logical::Uuid, Shape::Bytes),
             Schema::String | Schema::Uuid(UuidSchema::String) => Shape::Text,
-            Schema::Decimal(decimal) => match &decimal.inner {
-                InnerDecimalSchema::Bytes => Shape::Bytes,
-                InnerDecimalSchema::Fixed(fixed) => self.name(&fixed.name, namespace, Shape::Fixed(fixed.size)),
-            },
-            Schema::Fixed(fixed) | Schema::Duration(fixed) | Schema::Uuid(UuidSchema::Fixed(fixed)) => {
+            Schema::Decimal(decimal) => {
+                let wire = match &decimal.inner {
+                    InnerDecimalSchema::Bytes => Shape::Bytes,
+                    InnerDecimalSchema::Fixed(fixed) => self.name(&fixed.name, namespace, Shape::Fixed(fixed.size)),
+                };
+                logical(Logical::Decimal { scale: decimal.scale }, wire)
+            }
+            Schema::Uuid(UuidSchema::Fixed(fixed)) => {
+                logical(Logical::Uuid, self.name(&fixed.name, namespace, Shape::Fixed(fixed.size)))
+            }
+            Schema::Fixed(fixed) | Schema::Duration(fixed) => {
                 self.name(&fixed.name, namespace, Shape::Fixed(fixed.size))
             }
             Schema::Enum(of) => self.name(&of.name, namespace, Shape::Enum(of.symbols.clone().into())),

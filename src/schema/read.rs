@@ -18,14 +18,24 @@ const MAX_VALUES: usize = 1_000_000;
 ///
 /// # Errors
 /// The first place at which the bytes are not what the schema says.
-pub(super) fn read<'a>(plan: &Plan, bytes: &'a [u8]) -> Result<(Value, &'a [u8]), Fault> {
-    let mut reader = Reader { plan, bytes, values_left: MAX_VALUES, depth: 0 };
+pub(super) fn read<'a>(plan: &Plan, spelling: Spelling, bytes: &'a [u8]) -> Result<(Value, &'a [u8]), Fault> {
+    let mut reader = Reader { plan, spelling, bytes, values_left: MAX_VALUES, depth: 0 };
     let value = reader.value(&plan.root)?;
     Ok((value, reader.bytes))
 }
 
+/// How a logical type is written in the document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spelling {
+    /// As what it is on the wire, so that the document can be written as Avro again.
+    Wire,
+    /// As what it means: `2026-03-19` for a date.
+    Meaning,
+}
+
 struct Reader<'p, 'a> {
     plan: &'p Plan,
+    spelling: Spelling,
     bytes: &'a [u8],
     values_left: usize,
     depth: usize,
@@ -66,6 +76,13 @@ impl<'a> Reader<'_, 'a> {
             Shape::Enum(symbols) => {
                 let symbol = usize::try_from(self.long()?).ok().and_then(|index| symbols.get(index));
                 Value::String(symbol.ok_or_else(|| Fault::expected(&shape.name(), "another symbol"))?.clone())
+            }
+            Shape::Logical(logical, wire) => {
+                let value = self.value(wire)?;
+                match self.spelling {
+                    Spelling::Wire => value,
+                    Spelling::Meaning => logical.spell(&value)?,
+                }
             }
             Shape::Union(branches) => {
                 let branch = usize::try_from(self.long()?).ok().and_then(|index| branches.get(index));

@@ -87,9 +87,39 @@ fn an_id_stands_for_its_record_for_ever() {
             (17, "ServiceOrderClosed"),
             (18, "ServiceOrderCancelled"),
             (19, "AssignmentConfirmed"),
-            (20, "Intake"),
+            (21, "Intake"),
         ]
     );
+}
+
+/// A catalogue of one record `R` with `field`, under `id`.
+fn of_one(id: u32, field: &str) -> Catalogue {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::create_dir(folder.path().join("events")).expect("a folder");
+    let ids = format!("schema = [{{ id = {id}, record = \"R\", file = \"events/R.avsc\" }}]\n");
+    std::fs::write(folder.path().join("ids.toml"), ids).expect("written");
+    let schema = json!({"type": "record", "name": "R", "fields": [{"name": field, "type": "string"}]});
+    std::fs::write(folder.path().join("events/R.avsc"), schema.to_string()).expect("written");
+    Catalogue::load(folder.path()).expect("it is sound")
+}
+
+#[test]
+fn schemas_that_come_later_join_those_that_are_there() {
+    let catalogue = of_one(1, "a");
+    let former = catalogue.encode_json("R", &json!({"a": "x"})).expect("it fits");
+
+    catalogue.extend(of_one(2, "b")).expect("an id of its own");
+
+    let later = catalogue.encode_json("R", &json!({"b": "y"})).expect("written with the later schema");
+    assert_eq!((former[4], later[4]), (1, 2));
+    assert_eq!(catalogue.decode(&former).expect("still read").value, json!({"a": "x"}));
+    assert_eq!(catalogue.decode(&later).expect("read").value, json!({"b": "y"}));
+    catalogue.extend(of_one(2, "b")).expect("it is the same");
+    for changed in [of_one(1, "c"), of_one(2, "c")] {
+        let replaced = catalogue.extend(changed).expect_err("an id stands for one schema");
+        assert_eq!(replaced[0].file, Path::new("events/R.avsc"));
+    }
+    assert_eq!(catalogue.decode(&later).expect("unharmed").value, json!({"b": "y"}));
 }
 
 #[test]
@@ -204,8 +234,51 @@ fn a_document_of_every_type_comes_back_as_it_went() {
 
         assert_eq!(framed[..5], [0, 0, 0, 1, 2], "{name}");
         let decoded = catalogue.decode(&framed).unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!(decoded, Decoded { record: "Everything".into(), value: expected }, "{name}");
+        assert_eq!(
+            decoded,
+            Decoded { record: "Everything".into(), full_name: "test.Everything".into(), value: expected },
+            "{name}"
+        );
     }
+}
+
+#[test]
+fn logical_types_are_read_as_what_they_mean_or_as_they_are() {
+    let schema = r#"{"type": "record", "name": "Priced", "fields": [
+        {"name": "on", "type": {"type": "int", "logicalType": "date"}},
+        {"name": "at", "type": ["null", {"type": "long", "logicalType": "timestamp-millis"}]},
+        {"name": "opens", "type": {"type": "int", "logicalType": "time-millis"}},
+        {"name": "local", "type": {"type": "long", "logicalType": "local-timestamp-micros"}},
+        {"name": "price", "type": {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2}},
+        {"name": "rate", "type": {"type": "fixed", "name": "Rate", "size": 2, "logicalType": "decimal", "precision": 4, "scale": 4}},
+        {"name": "id", "type": {"type": "string", "logicalType": "uuid"}},
+        {"name": "plain", "type": "long", "logicalType": "timestamp-millis"},
+        {"name": "lines", "type": {"type": "array", "items": ["null", {"type": "int", "logicalType": "date"}]}}
+    ]}"#;
+    let dir = folder(&[
+        ("ids.toml", "schema = [{ id = 1, record = \"Priced\", file = \"events/Priced.avsc\" }]\n"),
+        ("events/Priced.avsc", schema),
+    ]);
+    let catalogue = Catalogue::load(dir.path()).unwrap_or_else(|report| panic!("{report}"));
+    let id = "0b6fd84f-6f4e-4a55-9f6b-6f31cfb2ad3c";
+    let wire = json!({"on": 20_531, "at": 1_772_612_130_000_i64, "opens": 33_330_000, "local": 1_772_612_130_000_000_i64,
+        "price": "AkYI", "rate": "//8=", "id": id, "plain": 1_772_612_130_000_i64, "lines": [null, 0]});
+
+    let framed = catalogue.encode_json("Priced", &wire).expect("a record");
+
+    assert_eq!(catalogue.decode(&framed).expect("a record").value, wire);
+    let meaning = json!({"on": "2026-03-19", "at": "2026-03-04T08:15:30Z", "opens": "09:15:30",
+        "local": "2026-03-04T08:15:30", "price": "1490.00", "rate": "-0.0001", "id": id,
+        "plain": 1_772_612_130_000_i64, "lines": [null, "1970-01-01"]});
+    assert_eq!(catalogue.decode_meaning(&framed).expect("a record").value, meaning);
+    let mut beyond = wire;
+    beyond["lines"][1] = i32::MAX.into();
+    let framed = catalogue.encode_json("Priced", &beyond).expect("a record");
+    let error = catalogue.decode_meaning(&framed).expect_err("no such date").to_string();
+    assert_eq!(
+        error,
+        "record `Priced` cannot be read, at `/lines/1`: expected date, found a value outside of what it can mean"
+    );
 }
 
 #[test]

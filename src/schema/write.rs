@@ -109,6 +109,7 @@ impl Writer<'_> {
                 }
                 put_long(0, out);
             }
+            (Shape::Logical(_, wire), _) => self.value(wire, value, out)?,
             (Shape::Union(branches), _) => self.union(branches, value, out)?,
             (Shape::Record(record), Value::Object(members)) => {
                 self.deeper()?.record(self.plan.fields(*record), members, out)?;

@@ -13,8 +13,9 @@ use apache_avro::writer::datum::GenericDatumWriter;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::schema::entry::{all_read, unreadable};
+use crate::schema::entry::{all_read, full_name, unreadable};
 use crate::schema::plan::Plan;
+use crate::schema::read::Spelling;
 use crate::schema::{Decoded, Entry, Error, Fault, read};
 
 /// What an id of a registry stands for.
@@ -52,13 +53,16 @@ impl Writer {
         }
     }
 
-    pub fn decode(&self, body: &[u8]) -> Result<Decoded, Error> {
+    pub fn decode(&self, body: &[u8], spelling: Spelling) -> Result<Decoded, Error> {
         match self {
-            Self::Ours(entry) => entry.decode(body),
-            Self::Other { version, ours, ours_bare } => ours.decode(&version.resolve(ours_bare, body)?),
+            Self::Ours(entry) => entry.decode(body, spelling),
+            Self::Other { version, ours, ours_bare } => {
+                let decoded = ours.decode(&version.resolve(ours_bare, body)?, spelling)?;
+                Ok(Decoded { full_name: full_name(&version.schema), ..decoded })
+            }
             Self::Unknown(foreign) => {
                 let value = foreign.read(body)?;
-                Ok(Decoded { record: foreign.record.clone(), value })
+                Ok(Decoded { record: foreign.record.clone(), full_name: full_name(&foreign.schema), value })
             }
             Self::Unusable { id, problem } => Err(unusable(*id, problem)),
         }
@@ -101,7 +105,8 @@ impl Foreign {
     }
 
     fn read(&self, body: &[u8]) -> Result<Value, Error> {
-        let (value, rest) = read::read(&self.plan, body).map_err(|fault| unreadable(&self.record, fault))?;
+        let (value, rest) =
+            read::read(&self.plan, Spelling::Wire, body).map_err(|fault| unreadable(&self.record, fault))?;
         all_read(&self.record, rest)?;
         Ok(value)
     }

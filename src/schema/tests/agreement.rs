@@ -71,6 +71,7 @@ impl Dice {
                 .map(|index| (format!("k{index}"), self.document(plan, values, depth + 1)))
                 .collect::<serde_json::Map<_, _>>()
                 .into(),
+            Shape::Logical(_, wire) => self.document(plan, wire, depth),
             Shape::Union(branches) => {
                 let branch = if depth > 3 { 0 } else { self.below(branches.len()) };
                 self.document(plan, &branches[branch], depth)
