@@ -2,6 +2,8 @@
 //!
 //! A [`Draft`] is only made by `normalize` (from a `Verified` delivery) or read back from the log.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -42,6 +44,14 @@ pub struct DraftHead {
     pub retry_count: u32,
     /// `<adapter>/<version>` of the mapping used.
     pub transformation_version: String,
+    /// `<adapter>/<route>` it was mapped by; `None` on a record written before routes were kept.
+    pub route: Option<String>,
+    /// Parameters of the path it was sent to, by name: mapping it again checks them again.
+    pub path: BTreeMap<String, String>,
+    /// `event_id` of the rejection this payload is a replay of.
+    pub replay_of: Option<Uuid>,
+    /// The sender's own id of the delivery, the same on every repeat of it: one such message of a source counts.
+    pub delivery_id: Option<String>,
 }
 
 // Externally tagged: serde's other forms buffer numbers, which `arbitrary_precision` does not survive.
@@ -99,6 +109,12 @@ impl DraftHead {
 
     pub fn service_order_id(&self) -> Option<Uuid> {
         self.order_key().map(|key| key.service_order_id())
+    }
+
+    /// Under which the store remembers that the delivery counted, if it names itself.
+    pub fn delivery_guard(&self) -> Option<Uuid> {
+        let id = self.delivery_id.as_ref()?;
+        Some(ids::delivery_guard(&self.tenant_id, &self.source_key, id))
     }
 
     /// Partition key on [`INTAKE`].

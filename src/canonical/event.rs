@@ -5,20 +5,20 @@
 //!
 //! Source: `contracts/canonical-events.md` sections 2.2, 3, 4, 5 (`event_id`) and 7 (`raw_payload`).
 
+mod failed;
+
+pub use failed::{MAX_MESSAGE_BYTES, MAX_RAW_BYTES, SalesOrderFailed, failed, raw_payload};
+
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::canonical::draft::DraftHead;
 use crate::canonical::headers;
-use crate::canonical::ids::{self, Sha256Digest};
+use crate::canonical::ids;
 use crate::canonical::order::{CanonicalOrder, Line, SalesChannel, SourceSystem};
-use crate::canonical::rejection::Rejection;
 use crate::log::{Append, Header, Record};
 use crate::schema::{Catalogue, Error};
 
@@ -28,11 +28,6 @@ pub const ORDER_UPDATED: &str = "integration.sales.order_updated";
 pub const ORDER_CANCELLED: &str = "integration.sales.order_cancelled";
 pub const ORDER_FAILED: &str = "integration.sales.order.failed";
 
-/// Largest payload an event carries; a larger one is referred to by its digest.
-pub const MAX_RAW_BYTES: usize = 256 << 10;
-/// Longest `error_message`, so that the event of a rejection stays below the size the platform wants.
-pub const MAX_MESSAGE_BYTES: usize = 64 << 10;
-
 /// One event to publish.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
@@ -41,6 +36,8 @@ pub struct Event {
     pub key: String,
     pub event_id: Uuid,
     pub body: Body,
+    /// Beside those every event has.
+    pub headers: Vec<Header>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -114,21 +111,6 @@ pub struct SalesOrderCancelled {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct SalesOrderFailed {
-    pub event_id: String,
-    pub event_timestamp: i64,
-    pub source_system: SourceSystem,
-    /// [`ids::UNKNOWN_ORDER`] if it could not be read.
-    pub external_order_id: String,
-    pub error_code: String,
-    /// Begins with the path of the first problem; at most [`MAX_MESSAGE_BYTES`].
-    pub error_message: String,
-    /// As [`raw_payload`] gives it.
-    pub raw_payload: String,
-    pub retry_count: i32,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Service {
     pub service_type: String,
     pub requires_confirmation_tv: bool,
@@ -145,7 +127,7 @@ pub fn received(order: &CanonicalOrder, revision: i64, published_at: i64) -> Eve
         country_code: order.country_code.clone(),
         services: services(order),
     };
-    Event { topic: ORDER_RECEIVED, key: country_key(order), event_id, body: Body::Received(body) }
+    Event { topic: ORDER_RECEIVED, key: country_key(order), event_id, body: Body::Received(body), headers: Vec::new() }
 }
 
 /// A creation or an update was accepted. `revision` and `published_at`: epoch milliseconds.
@@ -162,7 +144,7 @@ pub fn normalized(order: &CanonicalOrder, revision: i64, transformation_version:
         transformation_version: transformation_version.to_owned(),
     };
     let key = source_key(order.source_system, &order.external_order_id);
-    Event { topic: ORDER_NORMALIZED, key, event_id, body: Body::Normalized(body) }
+    Event { topic: ORDER_NORMALIZED, key, event_id, body: Body::Normalized(body), headers: Vec::new() }
 }
 
 /// An update was accepted. `revision` and `published_at`: epoch milliseconds; `changed_fields` of the function of
@@ -180,7 +162,7 @@ pub fn updated(order: &CanonicalOrder, revision: i64, changed_fields: Vec<String
         changed_fields,
         services: services(order),
     };
-    Event { topic: ORDER_UPDATED, key: country_key(order), event_id, body: Body::Updated(body) }
+    Event { topic: ORDER_UPDATED, key: country_key(order), event_id, body: Body::Updated(body), headers: Vec::new() }
 }
 
 /// A cancellation was accepted, or a creation met its tombstone. `revision` is that of the cancellation (of the
@@ -204,38 +186,12 @@ pub fn cancelled(
         reason: reason.map(str::to_owned),
         cancelled_at,
     };
-    Event { topic: ORDER_CANCELLED, key: country_key(order), event_id, body: Body::Cancelled(body) }
-}
-
-/// A payload was rejected. `raw` is the payload as received, of which `head` has the digest.
-pub fn failed(head: &DraftHead, rejection: &Rejection, raw: &[u8], published_at: i64) -> Event {
-    let event_id = ids::rejection_event_id(head.raw_sha256, head.retry_count);
-    let external_order_id = head.external_order_id.as_deref().unwrap_or(ids::UNKNOWN_ORDER);
-    let body = SalesOrderFailed {
-        event_id: event_id.to_string(),
-        event_timestamp: published_at,
-        source_system: head.source_system,
-        external_order_id: external_order_id.to_owned(),
-        error_code: rejection.code().as_str().to_owned(),
-        error_message: cut(rejection.message()),
-        raw_payload: raw_payload(raw, head.raw_sha256),
-        retry_count: i32::try_from(head.retry_count).unwrap_or(i32::MAX),
-    };
-    let key = source_key(head.source_system, external_order_id);
-    Event { topic: ORDER_FAILED, key, event_id, body: Body::Failed(body) }
-}
-
-/// A payload as an event carries it: its text, `base64:<…>` if it is not UTF-8, `ref:sha256:<64 hex digits>` above
-/// [`MAX_RAW_BYTES`].
-///
-/// Source: `contracts/canonical-events.md` section 7.
-pub fn raw_payload(raw: &[u8], digest: Sha256Digest) -> String {
-    if raw.len() > MAX_RAW_BYTES {
-        return format!("ref:sha256:{digest}");
-    }
-    match std::str::from_utf8(raw) {
-        Ok(text) => text.to_owned(),
-        Err(_) => format!("base64:{}", STANDARD.encode(raw)),
+    Event {
+        topic: ORDER_CANCELLED,
+        key: country_key(order),
+        event_id,
+        body: Body::Cancelled(body),
+        headers: Vec::new(),
     }
 }
 
@@ -329,7 +285,7 @@ impl Event {
             Body::Cancelled(body) => catalogue.encode(record, body),
             Body::Failed(body) => catalogue.encode(record, body),
         }?;
-        let mut headers = Vec::with_capacity(6);
+        let mut headers = Vec::with_capacity(6 + self.headers.len());
         headers.extend([
             Header::text(headers::CORRELATION_ID, meta.correlation_id),
             Header::text(headers::TENANT_ID, meta.tenant_id),
@@ -338,6 +294,7 @@ impl Event {
             Header::text(headers::IDEMPOTENCY_KEY, self.event_id.to_string()),
         ]);
         headers.extend(meta.traceparent.map(|parent| Header::text(headers::TRACEPARENT, parent)));
+        headers.extend(self.headers.iter().cloned());
         let record = Record { key: Some(Bytes::copy_from_slice(self.key.as_bytes())), value: Some(value), headers };
         Ok(Append { topic: Arc::from(self.topic), partition: None, record })
     }
@@ -377,16 +334,6 @@ fn country_key(order: &CanonicalOrder) -> String {
 
 fn source_key(source_system: SourceSystem, external_order_id: &str) -> String {
     format!("{}_{external_order_id}", source_system.as_str())
-}
-
-/// At most [`MAX_MESSAGE_BYTES`], cut between characters.
-fn cut(mut message: String) -> String {
-    const ELLIPSIS: &str = "…";
-    if message.len() > MAX_MESSAGE_BYTES {
-        message.truncate(message.floor_char_boundary(MAX_MESSAGE_BYTES - ELLIPSIS.len()));
-        message.push_str(ELLIPSIS);
-    }
-    message
 }
 
 #[cfg(test)]

@@ -62,6 +62,21 @@ pub fn published_event_id(tenant_id: &str, topic: &str, event_id: Uuid) -> Uuid 
     derive(&format!("{tenant_id}:{topic}:{event_id}"))
 }
 
+/// Under which the store remembers that a message made of the record at `source` (`topic/partition/offset`) was decided.
+///
+/// The payload is part of it: of a topic that was deleted and made again, other records have the same places. So is the
+/// replay: it is decided anew.
+pub fn source_id(source: &str, raw: Sha256Digest, retry_count: u32) -> Uuid {
+    // No tenant has a slash: no id of a published event is one of these.
+    derive(&format!("{source}:{raw}:{retry_count}"))
+}
+
+/// Under which the store remembers that a source's delivery counted. `delivery_id`: as the source names it.
+pub fn delivery_guard(tenant_id: &str, source_key: &str, delivery_id: &str) -> Uuid {
+    // Neither a tenant nor a source key has a bar, and no other derived name begins with a tenant and one.
+    derive(&format!("{tenant_id}|{source_key}|{delivery_id}"))
+}
+
 fn derive(name: &str) -> Uuid {
     Uuid::new_v5(&NAMESPACE, name.as_bytes())
 }
@@ -81,11 +96,19 @@ impl Sha256Digest {
         hex::decode_to_slice(text, &mut bytes).ok()?;
         Some(Self(bytes))
     }
+
+    /// The digits without an allocation: every order is written with a handful of digests.
+    fn with_hex<T>(&self, act: impl FnOnce(&str) -> T) -> T {
+        let mut digits = [b'0'; 64];
+        // Neither can fail: two digits a byte, and digits are ASCII.
+        let _ = hex::encode_to_slice(self.0, &mut digits);
+        act(str::from_utf8(&digits).unwrap_or_default())
+    }
 }
 
 impl fmt::Display for Sha256Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
+        self.with_hex(|hex| f.write_str(hex))
     }
 }
 
@@ -97,7 +120,7 @@ impl fmt::Debug for Sha256Digest {
 
 impl Serialize for Sha256Digest {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        self.with_hex(|hex| serializer.serialize_str(hex))
     }
 }
 

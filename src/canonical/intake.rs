@@ -4,14 +4,18 @@
 //! in `document`; the payload travels as bytes, so that two mebibytes of it cost one copy.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::canonical::draft::{Draft, DraftBody, DraftHead};
+use crate::canonical::headers;
 use crate::canonical::ids::Sha256Digest;
 use crate::canonical::order::SourceSystem;
+use crate::log::{Header, Record};
 use crate::schema::{self, Catalogue};
 
 /// Name of the record in the schema.
@@ -63,8 +67,12 @@ pub fn encode(catalogue: &Catalogue, draft: &Draft) -> Result<Bytes, schema::Err
         raw_sha256: head.raw_sha256,
         retry_count: head.retry_count,
         transformation_version: Cow::Borrowed(&head.transformation_version),
+        delivery_id: head.delivery_id.as_deref().map(Cow::Borrowed),
         document: Cow::Owned(document),
         raw: Cow::Borrowed(&draft.raw),
+        route: head.route.as_deref().map(Cow::Borrowed),
+        path: Cow::Borrowed(&head.path),
+        replay_of: head.replay_of.map(|id| id.to_string()),
     };
     catalogue.encode_about(RECORD, &intake, room)
 }
@@ -92,8 +100,25 @@ pub fn decode(catalogue: &Catalogue, framed: &[u8]) -> Result<Draft, Error> {
         raw_sha256: intake.raw_sha256,
         retry_count: intake.retry_count,
         transformation_version: intake.transformation_version.into_owned(),
+        route: intake.route.map(Cow::into_owned),
+        path: intake.path.into_owned(),
+        replay_of: intake.replay_of.and_then(|id| Uuid::parse_str(&id).ok()),
+        delivery_id: intake.delivery_id.map(Cow::into_owned),
     };
     Ok(Draft { head, body, raw: intake.raw.into_owned().into() })
+}
+
+/// The record of a draft with that head, whose framed value is `value`.
+pub fn record(head: &DraftHead, value: Bytes, traceparent: Option<&str>) -> Record {
+    let mut fields = Vec::with_capacity(6);
+    fields.push(Header::text(headers::CORRELATION_ID, head.correlation_id.as_str()));
+    fields.push(Header::text(headers::TENANT_ID, head.tenant_id.as_str()));
+    fields.push(Header::text(headers::SOURCE_SYSTEM, head.source_system.as_str()));
+    fields.push(Header::text(headers::EVENT_TYPE, RECORD));
+    if let Some(traceparent) = traceparent {
+        fields.push(Header::text(headers::TRACEPARENT, traceparent));
+    }
+    Record { key: Some(Bytes::from(head.partition_key())), value: Some(value), headers: fields }
 }
 
 /// The fields of the schema, in its order; borrowed when written, owned when read.
@@ -111,9 +136,16 @@ struct Intake<'a> {
     raw_sha256: Sha256Digest,
     retry_count: u32,
     transformation_version: Cow<'a, str>,
+    delivery_id: Option<Cow<'a, str>>,
     document: Cow<'a, str>,
     #[serde(with = "payload")]
     raw: Cow<'a, [u8]>,
+    #[serde(default)]
+    route: Option<Cow<'a, str>>,
+    #[serde(default)]
+    path: Cow<'a, BTreeMap<String, String>>,
+    #[serde(default)]
+    replay_of: Option<String>,
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -173,6 +205,10 @@ mod tests {
             raw_sha256: Sha256Digest::of(raw),
             retry_count: u32::MAX,
             transformation_version: "pyxis/1.0.0".into(),
+            route: Some("pyxis/order-created".into()),
+            path: [("order_id".to_owned(), "A.1".to_owned())].into(),
+            replay_of: Some(Uuid::from_u128(7)),
+            delivery_id: external_order_id.map(|id| format!("msg_{id}")),
         };
         Draft { head, body, raw: Bytes::copy_from_slice(raw) }
     }
@@ -210,6 +246,31 @@ mod tests {
 
             assert!(decode(&catalogue, &framed).as_ref() == Ok(&draft), "{name}");
         }
+    }
+
+    #[test]
+    fn a_record_of_the_former_schema_is_read_without_what_it_did_not_say() {
+        let schemas = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::create_dir(folder.path().join("events")).expect("a folder");
+        let former = std::fs::read(schemas.join("events/com.ahs.crossdock/Intake.1.avsc")).expect("it is kept");
+        std::fs::write(folder.path().join("events/Intake.avsc"), former).expect("written");
+        let ids = "schema = [{ id = 20, record = \"Intake\", file = \"events/Intake.avsc\" }]\n";
+        std::fs::write(folder.path().join("ids.toml"), ids).expect("written");
+        let before = Catalogue::load(folder.path()).expect("the schema as it was");
+        let mut draft = order_draft(1, b"{}");
+        let mut record =
+            catalogue().decode(&encode(&catalogue(), &draft).expect("it fits")).expect("just written").value;
+        for added in ["delivery_id", "route", "path", "replay_of"] {
+            record.as_object_mut().expect("a record").shift_remove(added);
+        }
+        let framed = before.encode_json(RECORD, &record).expect("it fits the former schema");
+
+        let read = decode(&catalogue(), &framed);
+
+        let (route, path) = (None, Default::default());
+        draft.head = DraftHead { delivery_id: None, route, path, replay_of: None, ..draft.head };
+        assert_eq!(read, Ok(draft));
     }
 
     #[test]

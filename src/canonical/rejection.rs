@@ -174,6 +174,11 @@ impl Rejection {
         self.omitted
     }
 
+    /// Changes where the problems are found, or how they are told.
+    pub fn rename(&mut self, rename: impl FnMut(&mut Problem)) {
+        self.problems.iter_mut().for_each(rename);
+    }
+
     /// `error_message` of the published rejection: begins with the path of the first problem.
     pub fn message(&self) -> String {
         let mut text = self.problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ");
@@ -182,6 +187,35 @@ impl Rejection {
         }
         text
     }
+}
+
+impl Rejection {
+    /// `{"problems": [{"code", "field", "message"}], "omitted"}` in at most about `bytes` bytes: problems that have no
+    /// room are counted as omitted; the first always is there, its texts cut at a quarter of that.
+    pub fn to_json(&self, bytes: usize) -> String {
+        let mut kept = Self { problems: Vec::new(), omitted: self.omitted };
+        let mut room = bytes;
+        for problem in &self.problems {
+            let mut problem = problem.clone();
+            if kept.problems.is_empty() {
+                cut(&mut problem.field, bytes / 4);
+                cut(&mut problem.message, bytes / 4);
+            }
+            let needed = serde_json::to_string(&problem).map_or(usize::MAX, |json| json.len() + 1);
+            if kept.problems.is_empty() || (needed <= room && kept.omitted == self.omitted) {
+                room = room.saturating_sub(needed);
+                kept.problems.push(problem);
+            } else {
+                kept.omitted += 1;
+            }
+        }
+        // Texts and a number are always JSON.
+        serde_json::to_string(&kept).unwrap_or_default()
+    }
+}
+
+fn cut(text: &mut String, bytes: usize) {
+    text.truncate(text.floor_char_boundary(bytes));
 }
 
 impl fmt::Display for Rejection {
@@ -205,6 +239,26 @@ mod tests {
 
         assert_eq!(rejection.code(), Code::InvalidFormat);
         assert_eq!(rejection.message(), "/created_at: not a time");
+    }
+
+    #[test]
+    fn json_for_a_header_keeps_what_has_room_and_counts_the_rest() {
+        let long = "é".repeat(10_000);
+        let problems = vec![
+            Problem::new(Code::InvalidFormat, long.clone(), "first"),
+            Problem::new(Code::InvalidFormat, "/b", "second"),
+            Problem::new(Code::InvalidFormat, "/c", long),
+            Problem::new(Code::InvalidFormat, "/d", "behind one that has no room"),
+        ];
+        let rejection = Rejection::of(problems).expect("there are problems");
+
+        let json = rejection.to_json(1 << 10);
+        let read: Rejection = serde_json::from_str(&json).expect("it is a rejection");
+
+        assert!(json.len() < 1 << 10, "{json}");
+        assert_eq!((read.problems().len(), read.omitted()), (2, 2));
+        assert_eq!((read.problems()[0].field.len(), read.problems()[1].field.as_str()), (256, "/b"));
+        assert_eq!(serde_json::from_str::<Rejection>(&rejection.to_json(1 << 20)).expect("a rejection"), rejection);
     }
 
     #[test]

@@ -1,9 +1,11 @@
 use serde_json::json;
 
 use super::*;
+use crate::canonical::draft::DraftHead;
+use crate::canonical::ids::Sha256Digest;
 use crate::canonical::order::tests::example;
 use crate::canonical::order::{Line, ServiceType, Status, Urgency, Warning};
-use crate::canonical::rejection::Code;
+use crate::canonical::rejection::{Code, Rejection};
 use crate::schema::tests::catalogue;
 
 const REVISION: i64 = 1_772_612_130_000;
@@ -31,6 +33,10 @@ fn head() -> DraftHead {
         raw_sha256: Sha256Digest::of(b"{}"),
         retry_count: 2,
         transformation_version: "pyxis/1.0.0".into(),
+        route: Some("pyxis/order".into()),
+        path: Default::default(),
+        replay_of: None,
+        delivery_id: None,
     }
 }
 
@@ -101,10 +107,12 @@ fn every_event_is_read_back_from_its_record_as_it_was_written() {
         assert_eq!(append.record.key.as_deref(), Some(event.key.as_bytes()));
         assert_eq!(decoded.value["event_id"], event.event_id.to_string());
         let headers: Vec<_> = append.record.headers.iter().map(|header| header.name.as_str()).collect();
+        let (every, own) = headers.split_at(6);
         assert_eq!(
-            headers,
+            every,
             ["correlation-id", "tenant-id", "source-system", "event-type", "idempotency-key", "traceparent"]
         );
+        assert_eq!(own.is_empty(), !matches!(event.body, Body::Failed(_)), "{own:?}");
         assert_eq!(append.record.header("event-type"), Some(event.body.record()));
         assert_eq!(append.record.header("source-system"), Some("PYXIS"));
         assert_eq!(append.record.header("idempotency-key"), Some(event.event_id.to_string().as_str()));
@@ -154,6 +162,37 @@ fn a_rejection_whose_order_is_unreadable_is_published_as_unknown() {
     assert_eq!(value["external_order_id"], "unknown");
     assert_eq!((&value["error_code"], &value["retry_count"]), (&json!("FIELD_REQUIRED"), &json!(2)));
     assert_eq!(value["error_message"], "/order_id: is required");
+}
+
+#[test]
+fn a_rejection_carries_what_its_schema_has_no_field_for() {
+    let head = DraftHead {
+        path: [("order_id".to_owned(), "PYX-1".to_owned())].into(),
+        replay_of: Some(Uuid::from_u128(7)),
+        ..head()
+    };
+    let rejection = Rejection::one(Code::FieldRequired, "/order_id", "is required");
+
+    let event = failed(&head, &rejection, b"{}", PUBLISHED_AT);
+
+    let append = event.to_append(&catalogue(), &meta()).expect("it fits its schema");
+    for (name, expected) in [
+        (headers::BINDING, "pyxis-north"),
+        (headers::ROUTE, "pyxis/order"),
+        (headers::PATH, r#"{"order_id":"PYX-1"}"#),
+        (headers::SOURCE_KEY, "pyxis"),
+        (headers::RECEIVED_FROM, "http"),
+        (headers::RECEIVED_AT, "1772612131000"),
+        (headers::RAW_SHA256, &Sha256Digest::of(b"{}").to_string()),
+        (headers::MAPPED_BY, "pyxis/1.0.0"),
+        (headers::REPLAY_OF, "00000000-0000-0000-0000-000000000007"),
+        (
+            headers::PROBLEMS,
+            r#"{"problems":[{"code":"FIELD_REQUIRED","field":"/order_id","message":"is required"}],"omitted":0}"#,
+        ),
+    ] {
+        assert_eq!(append.record.header(name), Some(expected), "{name}");
+    }
 }
 
 #[test]
