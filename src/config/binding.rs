@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::config::secret::Secret;
 
 /// One `[[binding]]`, resolved against its adapter's manifest.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Binding {
     /// Names its metrics, ledger rows and outbound topic.
     pub name: String,
@@ -19,6 +19,12 @@ pub struct Binding {
     pub bearer_tokens: Vec<Secret>,
     /// Any of them may have signed.
     pub signing_secret: Vec<Secret>,
+    /// The adapter's topics this binding reads; no other binding reads them.
+    pub topics: Vec<String>,
+    /// `user:password`, any of them names the binding.
+    pub basic_credentials: Vec<Secret>,
+    /// Names it in the path of its webhooks, and its orders: `custom.<source_id>`. Of adapters with webhooks only.
+    pub source_id: Option<String>,
     /// The adapter's other parameters, by name.
     pub parameters: BTreeMap<String, Parameter>,
 }
@@ -41,6 +47,14 @@ impl Binding {
             _ => &[],
         }
     }
+}
+
+/// What a binding of an adapter must or may say beside what every binding says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BindingSpec {
+    pub parameters: BTreeMap<String, ParameterSpec>,
+    /// The topics of the adapter, in the order of its manifest.
+    pub topics: Vec<String>,
 }
 
 /// A parameter as an adapter's manifest declares it.

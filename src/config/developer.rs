@@ -107,10 +107,10 @@ pub fn prepare(layers: &mut Layers, data_dir: &Path, adapters: &AdapterParameter
     let before = read(&path)?;
     let mut text = before.clone().unwrap_or_else(|| HEADER.to_owned());
     for example in EXAMPLES {
-        let Some(specs) = adapters.get(example.adapter) else { continue };
+        let Some(spec) = adapters.get(example.adapter) else { continue };
         // By its line, not by its value: what a person wrote into the file is never repeated below it.
         if !text.lines().any(|line| line.trim() == format!("name = \"{}\"", example.name)) {
-            text.push_str(&example.table(specs)?);
+            text.push_str(&example.table(&spec.parameters)?);
         }
     }
     if before.as_deref() != Some(text.as_str()) {
@@ -188,7 +188,7 @@ fn read(path: &Path) -> Result<Option<String>, Error> {
 }
 
 /// One word of a shell command.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
         text.to_owned()

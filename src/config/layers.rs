@@ -5,7 +5,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::config::binding::ParameterSpec;
+use crate::config::binding::BindingSpec;
+use crate::config::changes::changed_keys;
 use crate::config::environment::Environment;
 use crate::config::load;
 use crate::config::reader::{Document, Section};
@@ -17,11 +18,11 @@ use crate::config::settings::{LogSettings, RegistrySettings, Settings};
 /// The default file: every key that has a default, commented. It is the manual.
 pub const DEFAULT: &str = include_str!("default.toml");
 
-/// The binding parameters of each adapter, as its manifest declares them.
-pub type AdapterParameters = BTreeMap<String, BTreeMap<String, ParameterSpec>>;
+/// What the bindings of each adapter may say, as its manifest declares it.
+pub type AdapterParameters = BTreeMap<String, BindingSpec>;
 
 /// Where the configuration comes from.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Sources {
     /// `None`: developer mode.
     pub file: Option<PathBuf>,
@@ -54,9 +55,7 @@ pub struct Folders {
 pub struct Layers {
     /// Later ones win.
     documents: Vec<Document>,
-    environment: Environment,
-    /// `None`: developer mode.
-    file: Option<PathBuf>,
+    sources: Sources,
 }
 
 impl Layers {
@@ -81,17 +80,32 @@ impl Layers {
             add(assign(name, key, value), &mut report);
         }
         report.into_result()?;
-        Ok(Self { documents, environment: sources.environment, file: sources.file })
+        Ok(Self { documents, sources })
+    }
+
+    /// The same sources, read again: the file as it is now, the environment and the flags as they were.
+    ///
+    /// # Errors
+    /// As [`Layers::open`].
+    pub fn reopen(&self) -> Result<Self, Report> {
+        Self::open(self.sources.clone())
+    }
+
+    /// The keys, bindings apart, that have another value in `other`: what only a restart takes over.
+    pub fn changed_settings(&self, other: &Self) -> Vec<String> {
+        let mut changed = changed_keys(&self.documents, &other.documents);
+        changed.retain(|key| key != "binding");
+        changed
     }
 
     /// The configuration file, if there is one.
     pub fn file(&self) -> Option<&Path> {
-        self.file.as_deref()
+        self.sources.file.as_deref()
     }
 
     /// Whether there is no configuration file.
     pub fn is_developer(&self) -> bool {
-        self.file.is_none()
+        self.sources.file.is_none()
     }
 
     /// The folders alone: adapters are read from them before the rest can be checked.
@@ -126,7 +140,7 @@ impl Layers {
                 let known = resolve::listed(known.iter().map(String::as_str));
                 let mut report = Report::default();
                 let message = format!("no binding `{binding}`, there is: {known}");
-                match &self.file {
+                match &self.sources.file {
                     Some(file) => report.add(file, 0, 0, message),
                     None => report.add("developer mode", 0, 0, message + "; the first `crossdock serve` makes them"),
                 }
@@ -157,7 +171,7 @@ impl Layers {
     }
 
     fn resolver(&self) -> Resolver<'_> {
-        Resolver { environment: &self.environment, accept_literals: self.is_developer() }
+        Resolver { environment: &self.sources.environment, accept_literals: self.is_developer() }
     }
 
     fn read<T>(&self, read: impl FnOnce(Section<'_>) -> Option<T>) -> Result<T, Report> {

@@ -16,8 +16,8 @@ use crate::config::reader::{ByteSize, FromItem, Section};
 use crate::config::resolve;
 use crate::config::secret::Resolver;
 use crate::config::settings::{
-    DoorSettings, LogEngine, LogFormat, LogSettings, OpsSettings, SequenceSettings, Settings, StoreEngine,
-    StoreSettings, TelemetrySettings,
+    DoorSettings, LogEngine, LogFormat, LogSettings, OpsSettings, ReaderSettings, SequenceSettings, Settings,
+    StoreEngine, StoreSettings, TelemetrySettings,
 };
 
 pub(super) use registry::registry;
@@ -46,6 +46,7 @@ pub(super) fn settings(
     // Asked apart: the store has to fit also while something else about the log is wrong.
     let needs_server = log_section.as_ref().is_some_and(|section| section.is("engine", "kafka"));
     let log = log_section.and_then(|section| log(section, secrets));
+    let reader = root.section("reader").and_then(reader);
     let sequence = root.section("sequence").and_then(sequence);
     let store = root.section("store").and_then(|section| store(section, sequence.as_ref(), needs_server, secrets));
     let registry = registry(&root, secrets);
@@ -63,6 +64,7 @@ pub(super) fn settings(
         log: log?,
         store: store?,
         registry: registry?,
+        reader: reader?,
         sequence: sequence?,
         telemetry: telemetry?,
         shutdown_timeout: shutdown_timeout?,
@@ -153,6 +155,7 @@ fn store(
     let events_for = section.within("events_for", HOUR..=LONGEST);
     let ledger_for = section.within("ledger_for", HOUR..=LONGEST);
     let orders_for = section.within("orders_for", HOUR..=LONGEST);
+    let failures_for = section.within("failures_for", HOUR..=LONGEST);
     if let (Some(orders_for), Some(sequence)) = (orders_for, sequence)
         && orders_for < sequence.tombstone_for
     {
@@ -166,7 +169,15 @@ fn store(
         events_for: events_for?,
         ledger_for: ledger_for?,
         orders_for: orders_for?,
+        failures_for: failures_for?,
     })
+}
+
+fn reader(section: Section<'_>) -> Option<ReaderSettings> {
+    let batch_records = section.within("batch_records", 1..=10_000);
+    let batch_bytes = section.within("batch_bytes", ByteSize(64 << 10)..=ByteSize(1 << 30));
+    section.finish();
+    Some(ReaderSettings { batch_records: batch_records?, batch_bytes: batch_bytes?.0 })
 }
 
 fn sequence(section: Section<'_>) -> Option<SequenceSettings> {

@@ -4,6 +4,7 @@
 //! Nothing is written here but the secrets a first start makes for itself ([`operator_token`], [`developer`]).
 
 pub mod binding;
+mod changes;
 pub mod developer;
 pub mod environment;
 pub mod layers;

@@ -85,6 +85,11 @@ impl Document {
         &self.file
     }
 
+    /// The top-level table, as it was parsed.
+    pub(super) fn table(&self) -> &dyn TableLike {
+        self.toml.as_table()
+    }
+
     /// Line and column, both 0 where lines mean nothing.
     fn position(&self, span: Option<Range<usize>>) -> (usize, usize) {
         match span {
@@ -230,6 +235,11 @@ impl<'a> Section<'a> {
     /// Whether `key` is this text.
     pub fn is(&self, key: &str, text: &str) -> bool {
         self.peek(key).is_some_and(|(_, item)| item.as_str() == Some(text))
+    }
+
+    /// The text at `key`, looked at without asking for it: a key nobody asks for is unknown all the same.
+    pub fn peek_text(&self, key: &str) -> Option<&'a str> {
+        self.peek(key).and_then(|(_, item)| item.as_str())
     }
 
     /// The keys of all layers, in the order of the files, without repeats.

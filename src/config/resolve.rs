@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use toml_edit::Item;
 use url::Url;
 
-use crate::config::binding::{Binding, Parameter, ParameterKind, ParameterSpec};
+use crate::config::binding::{Binding, BindingSpec, Parameter, ParameterKind, ParameterSpec};
 use crate::config::layers::AdapterParameters;
 use crate::config::operator_token::OPERATOR;
 use crate::config::reader::{FromItem, Section};
@@ -24,8 +24,23 @@ const RATE_LIMIT_PER_MINUTE: u32 = 100;
 /// What a sender proves itself with: any of each is accepted, the first is used.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Credentials {
+    /// The adapter, which knows the scheme; `None` if the binding does not say.
+    pub adapter: Option<String>,
     pub bearer_tokens: Vec<Secret>,
     pub signing_secret: Vec<Secret>,
+    pub basic_credentials: Vec<Secret>,
+}
+
+impl Credentials {
+    /// Those of a binding.
+    pub fn of(binding: &Binding) -> Self {
+        Self {
+            adapter: Some(binding.adapter.clone()),
+            bearer_tokens: binding.bearer_tokens.clone(),
+            signing_secret: binding.signing_secret.clone(),
+            basic_credentials: binding.basic_credentials.clone(),
+        }
+    }
 }
 
 /// One secret reference or several.
@@ -38,7 +53,9 @@ struct Rows(BTreeMap<String, BTreeMap<String, String>>);
 pub(super) fn bindings(root: &Section<'_>, adapters: &AdapterParameters, secrets: &Resolver<'_>) -> Vec<Binding> {
     let mut names = Unique::default();
     let mut tokens = Unique::default();
-    let mut bindings = Vec::new();
+    let mut topics = Unique::default();
+    let mut sources = Unique::default();
+    let mut bindings: Vec<Binding> = Vec::new();
     for (index, section) in root.sections("binding").into_iter().enumerate() {
         let name = named(&section, "name", is_binding_name, "a letter, then letters, digits and `-`, at most 32, a-z");
         if let Some(name) = &name {
@@ -50,7 +67,16 @@ pub(super) fn bindings(root: &Section<'_>, adapters: &AdapterParameters, secrets
             let message = format!("binding `{owner}`: a bearer token names one binding, this one is in use already");
             tokens.claim(index, &section, "bearer_tokens", token.reveal(), &message);
         }
-        bindings.extend(binding(section, name, credentials, adapters, secrets));
+        let read = topics_of(&section, adapters);
+        for topic in &read {
+            let message = format!("binding `{owner}`: `{topic}` belongs to one binding (`topics`), it is read already");
+            topics.claim(index, &section, "topics", topic, &message);
+        }
+        if let Some(source_id) = section.peek_text(SOURCE_ID) {
+            let message = format!("binding `{owner}`: a `source_id` names one binding, this one is in use already");
+            sources.claim(index, &section, SOURCE_ID, source_id, &message);
+        }
+        bindings.extend(binding(section, name, credentials, read, adapters, secrets));
     }
     bindings
 }
@@ -109,7 +135,8 @@ pub(super) fn credentials(
     for section in root.sections("binding") {
         let Some(name) = section.optional::<String>("name") else { continue };
         if name == binding {
-            return Ok(read_credentials(&section, secrets));
+            let credentials = read_credentials(&section, secrets);
+            return Ok(Credentials { adapter: section.optional("adapter"), ..credentials });
         }
         known.push(name);
     }
@@ -119,7 +146,8 @@ pub(super) fn credentials(
 fn binding(
     section: Section<'_>,
     name: Option<String>,
-    Credentials { bearer_tokens, signing_secret }: Credentials,
+    Credentials { bearer_tokens, signing_secret, basic_credentials, .. }: Credentials,
+    topics: Vec<String>,
     adapters: &AdapterParameters,
     secrets: &Resolver<'_>,
 ) -> Option<Binding> {
@@ -128,17 +156,22 @@ fn binding(
     let countries = countries(&section);
     let rate_limit_per_minute = section.optional("rate_limit_per_minute").unwrap_or(RATE_LIMIT_PER_MINUTE);
     let adapter = adapter?;
-    let Some(specs) = adapters.get(&adapter) else {
+    let Some(BindingSpec { parameters: specs, .. }) = adapters.get(&adapter) else {
         let known = listed(adapters.keys().map(String::as_str));
         section.error(Some("adapter"), format!("no adapter `{}`, there is: {known}", adapter.escape_debug()));
         return None;
     };
     let mut parameters = BTreeMap::new();
+    let mut source_id = None;
     for (key, spec) in specs {
         match key.as_str() {
+            SOURCE_ID => {
+                let expected = "a letter, then 1 to 31 letters, digits and `-`, a-z";
+                source_id = named(&section, SOURCE_ID, is_source_id, expected);
+            }
             // Every binding has these; the manifest only says whether they must be given.
             "tenant_id" | "countries" | "rate_limit_per_minute" => {}
-            "bearer_tokens" | "signing_secret" => {
+            "bearer_tokens" | "signing_secret" | BASIC_CREDENTIALS => {
                 if spec.required {
                     section.required::<References>(key);
                 }
@@ -150,6 +183,9 @@ fn binding(
             }
         }
     }
+    if section.has(BASIC_CREDENTIALS) && !specs.contains_key(BASIC_CREDENTIALS) {
+        section.error(Some(BASIC_CREDENTIALS), format!("`{BASIC_CREDENTIALS}`: adapter `{adapter}` takes none"));
+    }
     section.finish();
     Some(Binding {
         name: name?,
@@ -159,6 +195,9 @@ fn binding(
         rate_limit_per_minute,
         bearer_tokens,
         signing_secret,
+        topics,
+        basic_credentials,
+        source_id,
         parameters,
     })
 }
@@ -206,12 +245,36 @@ fn countries(section: &Section<'_>) -> Vec<String> {
     countries
 }
 
+/// The topics the binding reads: those it names, else all of its adapter.
+fn topics_of(section: &Section<'_>, adapters: &AdapterParameters) -> Vec<String> {
+    let named = section.optional::<Vec<String>>("topics");
+    // Nothing is reported here for an adapter that is missing or wrong; `binding` does.
+    let all = adapters.iter().find(|(adapter, _)| section.is("adapter", adapter)).map(|(_, spec)| &spec.topics);
+    let (Some(all), false) = (all, named.is_none() && section.has("topics")) else { return Vec::new() };
+    let Some(named) = named else { return all.clone() };
+    for topic in named.iter().filter(|topic| !all.contains(topic)) {
+        let known = listed(all.iter().map(String::as_str));
+        let message = format!("`binding.topics`: expected of {known}, found `{}`", topic.escape_debug());
+        section.error(Some("topics"), message);
+    }
+    all.iter().filter(|topic| named.contains(topic)).cloned().collect()
+}
+
 fn read_credentials(section: &Section<'_>, secrets: &Resolver<'_>) -> Credentials {
     let bearer_tokens = resolve(section, "bearer_tokens", secrets);
     for token in &bearer_tokens {
         check_token(section, "bearer_tokens", token);
     }
-    Credentials { bearer_tokens, signing_secret: resolve(section, "signing_secret", secrets) }
+    Credentials {
+        adapter: None,
+        bearer_tokens,
+        signing_secret: resolve(section, "signing_secret", secrets),
+        basic_credentials: if section.has(BASIC_CREDENTIALS) {
+            resolve(section, BASIC_CREDENTIALS, secrets)
+        } else {
+            Vec::new()
+        },
+    }
 }
 
 /// The secrets `key` names; none if it is absent.
@@ -300,6 +363,11 @@ pub(super) fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
+/// The key that only bindings of adapters with webhooks have.
+pub const SOURCE_ID: &str = "source_id";
+/// The key that only bindings of adapters with user and password have.
+pub const BASIC_CREDENTIALS: &str = "basic_credentials";
+
 const ROLES: &str = "viewer, writer, operator, editor, admin, client";
 const TENANT: &str = "1 to 64 letters, digits, `.`, `_`, `-`";
 
@@ -310,6 +378,11 @@ pub fn is_tenant(text: &str) -> bool {
 
 pub fn is_operator_name(text: &str) -> bool {
     is_tenant(&text.replace('@', "-"))
+}
+
+/// Part of a path and of every identity.
+pub fn is_source_id(text: &str) -> bool {
+    text.len() >= 2 && is_binding_name(text)
 }
 
 fn is_binding_name(text: &str) -> bool {

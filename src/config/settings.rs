@@ -23,6 +23,7 @@ pub struct Settings {
     pub store: StoreSettings,
     /// `None`: schemas and their ids come from `schemas_dir` alone.
     pub registry: Option<RegistrySettings>,
+    pub reader: ReaderSettings,
     pub sequence: SequenceSettings,
     pub telemetry: TelemetrySettings,
     /// How long a stop may take before what is left is cut off.
@@ -145,6 +146,7 @@ pub struct StoreSettings {
     pub events_for: Duration,
     pub ledger_for: Duration,
     pub orders_for: Duration,
+    pub failures_for: Duration,
 }
 
 /// Where the store is.
@@ -203,6 +205,13 @@ pub struct RegistrySettings {
 pub enum RegistryAuth {
     Basic { username: String, password: Secret },
     Bearer(Secret),
+}
+
+#[derive(Debug, Clone)]
+pub struct ReaderSettings {
+    /// Most records a consumer group has in memory at once.
+    pub batch_records: usize,
+    pub batch_bytes: usize,
 }
 
 #[derive(Debug, Clone)]

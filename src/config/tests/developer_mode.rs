@@ -1,10 +1,10 @@
 //! Developer mode: what is made, kept, refused and said.
 
-use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::{adapters, environment, lines};
+use crate::config::binding::BindingSpec;
 use crate::config::developer;
 use crate::config::layers::{Layers, Sources};
 use crate::config::report::Report;
@@ -56,7 +56,7 @@ fn an_adapter_that_comes_later_gets_its_binding_and_the_others_keep_theirs() {
     let folder = tempfile::tempdir().expect("a folder");
     let first = start_developer(folder.path(), &[]).expect("no mistake");
     let mut adapters = adapters();
-    adapters.insert("tempo".to_owned(), BTreeMap::new());
+    adapters.insert("tempo".to_owned(), BindingSpec::default());
 
     let mut layers = Layers::open(Sources::default()).expect("TOML");
     developer::prepare(&mut layers, folder.path(), &adapters).expect("prepared");

@@ -15,7 +15,7 @@ fn every_mistake_is_named_with_its_line() {
             text("partitions = 3"),
             vec![
                 "1:1: unknown key `partitions`, expected one of: binding, data_dir, door, log, mappings_dir, \
-                 operator, ops, registry, schemas_dir, sequence, shutdown_timeout, store, telemetry",
+                 operator, ops, reader, registry, schemas_dir, sequence, shutdown_timeout, store, telemetry",
             ],
         ),
         (text("[log]\npartitions = 0"), vec!["2:14: `log.partitions`: expected 1 to 1000, found 0"]),
@@ -62,8 +62,18 @@ fn every_mistake_is_named_with_its_line() {
             vec![
                 "8:1: unknown key `binding.bu_code`, expected one of: adapter, base_url, bearer_tokens, bu_codes, \
                  countries, label, name, outbound_token, rate_limit_per_minute, service_codes, signing_secret, \
-                  tenant_id",
+                  tenant_id, topics",
             ],
+        ),
+        (
+            with("topics = [\"sales.pyxis.order.created\", \"sales.pyxis.order.craeted\"]"),
+            vec![
+                "8:10: `binding.topics`: expected of sales.pyxis.order.created, sales.pyxis.order.updated, found `sales.pyxis.order.craeted`",
+            ],
+        ),
+        (
+            with("topics = \"sales.pyxis.order.created\""),
+            vec!["8:10: `binding.topics`: expected an array of values of one type, found other text"],
         ),
         (
             with("countries = [\"FR\", \"DE\"]"),
@@ -107,6 +117,10 @@ fn every_mistake_is_named_with_its_line() {
         (
             format!("{BINDING}{BINDING}"),
             vec![
+                "8:1: binding `a`: `sales.pyxis.order.created` belongs to one binding (`topics`), it is read already: \
+                 crossdock.toml:1",
+                "8:1: binding `a`: `sales.pyxis.order.updated` belongs to one binding (`topics`), it is read already: \
+                 crossdock.toml:1",
                 "9:8: binding `a` is there already: crossdock.toml:2",
                 "13:17: binding `a`: a bearer token names one binding, this one is in use already: crossdock.toml:6",
             ],
@@ -179,7 +193,7 @@ fn mistakes_of_file_variables_and_flags_are_reported_together() {
 
     let expected = [
         "--listen: `door.listen`: expected an address such as \"127.0.0.1:8080\", found other text",
-        "CROSSDOCK__: unknown key ``, expected one of: binding, data_dir, door, log, mappings_dir, operator, ops, \
+        "CROSSDOCK__: unknown key ``, expected one of: binding, data_dir, door, log, mappings_dir, operator, ops, reader, \
          registry, schemas_dir, sequence, shutdown_timeout, store, telemetry",
         "CROSSDOCK__DOOR__LISTNE: unknown key `door.listne`, expected one of: append_timeout, listen, \
          max_body_bytes_in_flight, max_connections, read_timeout",

@@ -3,12 +3,13 @@
 mod developer_mode;
 mod engines;
 mod mistakes;
+mod sources;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::config::binding::{Parameter, ParameterKind, ParameterSpec};
+use crate::config::binding::{BindingSpec, Parameter, ParameterKind, ParameterSpec};
 use crate::config::environment::Environment;
 use crate::config::layers::{AdapterParameters, DEFAULT, Flag, Layers, Sources};
 use crate::config::report::Report;
@@ -25,8 +26,9 @@ fn adapters() -> AdapterParameters {
         ("label", spec(ParameterKind::Text, false)),
         ("service_codes", spec(ParameterKind::Table, false)),
     ];
-    let pyxis = pyxis.into_iter().map(|(name, spec)| (name.to_owned(), spec)).collect();
-    BTreeMap::from([("pyxis".to_owned(), pyxis)])
+    let parameters = pyxis.into_iter().map(|(name, spec)| (name.to_owned(), spec)).collect();
+    let topics = ["sales.pyxis.order.created", "sales.pyxis.order.updated"].map(str::to_owned).to_vec();
+    BTreeMap::from([("pyxis".to_owned(), BindingSpec { parameters, topics })])
 }
 
 fn environment(more: &[(&str, &str)]) -> Environment {
@@ -155,6 +157,31 @@ fn a_binding_may_come_from_one_variable() {
 
     assert_eq!(settings.bindings.iter().map(|binding| binding.name.as_str()).collect::<Vec<_>>(), ["v"]);
     assert_eq!(settings.bindings[0].countries, ["FR", "ES", "IT", "PL", "PT"]);
+}
+
+#[test]
+fn a_binding_reads_all_topics_of_its_adapter_unless_it_names_some() {
+    for (topics, expected) in [
+        ("", vec!["sales.pyxis.order.created", "sales.pyxis.order.updated"]),
+        ("topics = [\"sales.pyxis.order.updated\"]\n", vec!["sales.pyxis.order.updated"]),
+        ("topics = []\n", vec![]),
+    ] {
+        let settings = load(&format!("{BINDING}{topics}"), &[], Vec::new()).expect("no mistake");
+
+        assert_eq!(settings.bindings[0].topics, expected, "{topics}");
+    }
+}
+
+#[test]
+fn two_bindings_of_one_adapter_share_its_topics() {
+    let other = "[[binding]]\nname = \"b\"\nadapter = \"pyxis\"\ntenant_id = \"south\"\nbu_codes = [\"B\"]\n\
+        bearer_tokens = \"env:OTHER\"\nsigning_secret = \"env:SECRET\"\ntopics = [\"sales.pyxis.order.updated\"]\n";
+    let file = format!("{BINDING}topics = [\"sales.pyxis.order.created\"]\n{other}");
+
+    let settings = load(&file, &[], Vec::new()).expect("no mistake");
+
+    let topics: Vec<_> = settings.bindings.iter().map(|binding| binding.topics.join(" ")).collect();
+    assert_eq!(topics, ["sales.pyxis.order.created", "sales.pyxis.order.updated"]);
 }
 
 #[test]
