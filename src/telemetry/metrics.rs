@@ -24,8 +24,22 @@ pub struct Metrics {
     pub lane_records: IntGaugeVec,
     /// Records not yet taken, by group, topic and partition.
     pub lag: IntGaugeVec,
+    /// Age of the first record not yet taken, by group, topic and partition.
+    pub oldest_unread_seconds: IntGaugeVec,
+    /// 1 while that record is older than half the time a topic keeps its records: an alarm.
+    pub unread_past_half_retention: IntGaugeVec,
+    /// Records of inbound topics that are in the intake, by group, topic and outcome (`appended` or `rejected`).
+    pub reader_records: IntCounterVec,
+    /// 1 while an inbound partition stands still at a record nothing can be made of now: an alarm.
+    pub reader_paused: IntGaugeVec,
+    /// How often one came to stand still, or was tried in vain, by cause (`mapping`, `registry` or `append`).
+    pub reader_pauses: IntCounterVec,
     /// 1 while a lane runs, 0 while it recovers or waits, by topic and partition.
     pub lane_running: IntGaugeVec,
+    /// Failures nobody has done anything about, by binding and `error_code`.
+    pub open_failures: IntGaugeVec,
+    /// Rejected payloads that operators had mapped again, by binding and what the mapping said.
+    pub replays: IntCounterVec,
     /// One call of the log or the store, by operation.
     pub engine_seconds: HistogramVec,
     pub engine_errors: IntCounterVec,
@@ -82,7 +96,42 @@ impl Metrics {
             outcomes: counters("crossdock_outcomes_total", "Messages by outcome", &["binding", "outcome"])?,
             lane_records: gauges("crossdock_lane_records", "Records a lane topic took, by state", &["topic", "state"])?,
             lag: gauges("crossdock_lag_records", "Records not yet taken", &["group", "topic", "partition"])?,
+            oldest_unread_seconds: gauges(
+                "crossdock_oldest_unread_seconds",
+                "Age of the first record not yet taken",
+                &["group", "topic", "partition"],
+            )?,
+            unread_past_half_retention: gauges(
+                "crossdock_unread_past_half_retention",
+                "1 while unread records have half of their time behind them",
+                &["group", "topic", "partition"],
+            )?,
+            reader_records: counters(
+                "crossdock_reader_records_total",
+                "Records of inbound topics that are in the intake",
+                &["group", "topic", "outcome"],
+            )?,
+            reader_paused: gauges(
+                "crossdock_reader_paused",
+                "1 while an inbound partition stands still",
+                &["group", "topic", "partition"],
+            )?,
+            reader_pauses: counters(
+                "crossdock_reader_pauses_total",
+                "How often an inbound partition stood still",
+                &["group", "topic", "cause"],
+            )?,
             lane_running: gauges("crossdock_lane_running", "1 while the lane runs", &["topic", "partition"])?,
+            open_failures: gauges(
+                "crossdock_open_failures",
+                "Failures nobody has done anything about",
+                &["binding", "error_code"],
+            )?,
+            replays: counters(
+                "crossdock_replays_total",
+                "Rejected payloads mapped again and taken in",
+                &["binding", "outcome"],
+            )?,
             engine_seconds: seconds("crossdock_engine_duration_seconds", "One call of an engine", &["operation"])?,
             engine_errors: counters("crossdock_engine_errors_total", "Failed calls of an engine", &["operation"])?,
             kafka_events_processed: counters(
