@@ -1,18 +1,22 @@
 //! What every engine of the [`Store`] promises. Each promise is one function, run unchanged on each engine:
 //! `conformance_suite!(open)`, where `open` is an `async fn` that gives a [`Harness`] over a fresh, empty store.
 
+mod audit;
 mod decisions;
 mod due;
 mod events;
+mod failures;
 mod history;
 mod lanes;
 mod orders;
 mod retention;
 pub(crate) mod samples;
 
+pub use audit::*;
 pub use decisions::*;
 pub use due::*;
 pub use events::*;
+pub use failures::*;
 pub use history::*;
 pub use lanes::*;
 pub use orders::*;
@@ -85,6 +89,18 @@ macro_rules! conformance_suite {
             an_order_with_something_parked_is_never_pruned,
             a_pruned_order_may_come_again,
             pruning_is_bounded_and_comes_to_an_end,
+            an_indexed_failure_comes_back_equal,
+            a_failure_indexed_again_changes_nothing,
+            one_event_of_two_tenants_is_two_failures,
+            failures_come_newest_first_page_by_page,
+            every_filter_of_failures_filters,
+            failures_are_grouped_with_the_most_frequent_first,
+            open_failures_are_counted_by_binding_and_code,
+            a_change_and_its_audit_row_are_written_together,
+            a_failure_of_a_replay_marks_the_one_replayed,
+            failures_are_kept_until_they_are_older_than_the_limit,
+            the_audit_is_read_newest_first_page_by_page,
+            every_filter_of_the_audit_filters,
         );
     };
 }

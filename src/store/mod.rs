@@ -1,5 +1,5 @@
 //! The store: order state, decisions by origin with their exact effects, payloads by digest, parked updates,
-//! published events, links and the ledger.
+//! published events, links, the ledger, the failure index and the audit.
 //!
 //! The log and the store commit apart, the store first. So a decision is written together with the exact bytes it
 //! will publish; after a crash between the two commits the lane finds the decision under its origin and publishes
@@ -12,6 +12,7 @@
 pub mod conformance;
 pub mod effects;
 pub mod postgres;
+pub mod recovery;
 pub mod sqlite;
 
 use std::collections::HashSet;
@@ -24,9 +25,10 @@ use uuid::Uuid;
 
 use crate::canonical::ids::{OrderKey, Sha256Digest};
 use crate::log::Append;
+pub use crate::store::recovery::RecoveryStore;
 
 /// Everything the gateway remembers beside the log.
-pub trait Store: Send + Sync + 'static {
+pub trait Store: RecoveryStore + Send + Sync + 'static {
     /// Takes the lane over: bumps its epoch under an exclusive lock and returns what is known of it. From then on
     /// a write with an older epoch is refused, also one already under way.
     fn take_lane(&self, lane: &LaneId) -> BoxFuture<'_, Result<LaneRow, Error>>;
@@ -66,9 +68,9 @@ pub trait Store: Send + Sync + 'static {
     /// The journey of one order, oldest first.
     fn ledger(&self, order: Uuid) -> BoxFuture<'_, Result<Vec<LedgerEntry>, Error>>;
 
-    /// Deletes what is past its time: decisions below each lane's border and payloads, published events, ledger rows
-    /// and orders older than `keep`; never an order with something parked. Bounded work per call; returns the number
-    /// of payloads, decisions, published events, ledger rows and orders deleted (0: nothing is left to do).
+    /// Deletes what is past its time: decisions below each lane's border and payloads, published events, ledger rows,
+    /// orders and failures older than `keep`; never an order with something parked, never a row of the audit. Bounded
+    /// work per call; returns the number of rows deleted (0: nothing is left to do).
     fn prune(&self, keep: Keep) -> BoxFuture<'_, Result<u64, Error>>;
 
     /// Orders stored and parked rows waiting, for the metrics.
@@ -118,7 +120,7 @@ pub struct LaneWrite {
     /// Whole new states; the last one wins if an order is named twice.
     pub orders: Vec<OrderState>,
     pub payloads: Vec<Payload>,
-    /// Events the decisions publish and no order's state guards. One that is there already stays as it is, with its
+    /// Events the decisions publish and no order's state guards, and records of topics they are about. One that is there already stays as it is, with its
     /// first time.
     pub events: Vec<PublishedEvent>,
     pub ledger: Vec<LedgerEntry>,
@@ -248,9 +250,11 @@ pub struct Payload {
 
 /// That an event was published, so that it is not published again of another origin. Order events need none: the
 /// order's state is their guard. Nothing but the id is kept, whatever the tenant, topic and `event_id`.
+///
+/// Also that a record of a topic was decided, so that it is not decided again if it is appended to the lane twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PublishedEvent {
-    /// As [`crate::canonical::ids::published_event_id`] derives it.
+    /// As [`crate::canonical::ids::published_event_id`], or `source_id` beside it, derives it.
     pub id: Uuid,
     /// Epoch milliseconds.
     pub published_at: i64,
@@ -276,6 +280,7 @@ pub struct Keep {
     pub events_since: i64,
     pub ledger_since: i64,
     pub orders_since: i64,
+    pub failures_since: i64,
     /// By lane, the first origin offset whose decision is kept (the replay window's border). The decision about a
     /// timer goes by [`LaneWrite::decided`] of the write it came with: its record may be a month below the border.
     pub decisions_from: Vec<(LaneId, i64)>,

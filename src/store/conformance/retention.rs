@@ -171,6 +171,7 @@ pub async fn pruning_is_bounded_and_comes_to_an_end(harness: impl Harness) {
     })
     .await;
     let limits = Keep {
+        failures_since: 0,
         payloads_since: 2,
         events_since: 2,
         ledger_since: 2,

@@ -140,7 +140,14 @@ pub async fn all_decisions(store: &dyn Store, lane: &LaneId) -> Vec<Decision> {
 
 /// Keeps everything.
 pub fn keep() -> Keep {
-    Keep { payloads_since: 0, events_since: 0, ledger_since: 0, orders_since: 0, decisions_from: Vec::new() }
+    Keep {
+        payloads_since: 0,
+        events_since: 0,
+        ledger_since: 0,
+        orders_since: 0,
+        failures_since: 0,
+        decisions_from: Vec::new(),
+    }
 }
 
 /// Prunes until nothing is left to do; the number of rows deleted.

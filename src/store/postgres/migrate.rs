@@ -7,8 +7,11 @@ use crate::store::postgres::failure::Failure;
 use crate::store::postgres::pool::{Connection, Pool};
 
 /// The `n`-th entry brings version `n` to `n + 1`. Entries are never changed, only added.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001_initial.sql"), include_str!("migrations/0002_published_events.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_initial.sql"),
+    include_str!("migrations/0002_published_events.sql"),
+    include_str!("migrations/0003_failures.sql"),
+];
 
 /// The oldest server whose statements and settings the store uses.
 const OLDEST_SERVER: i32 = 140_000;

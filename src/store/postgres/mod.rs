@@ -8,13 +8,16 @@
 //! same call again is safe: a write whose commit was not answered finds its decisions and changes nothing. Not for a
 //! proxy that shares a connection between transactions: statements are prepared, and settings belong to the session.
 
+mod audit;
 mod columns;
 mod failure;
+mod failures;
 mod migrate;
 mod options;
 mod pool;
 mod prune;
 mod read;
+mod recovery;
 mod rows;
 mod tls;
 mod write;

@@ -33,6 +33,7 @@ pub(super) async fn prune(pool: &Pool, keep: &Keep) -> Result<u64, Failure> {
     if let Some(row) = orders.first() {
         deleted += rows::unsigned(row, 0)?;
     }
+    deleted += delete(&connection, include_str!("sql/prune_failures.sql"), &[&keep.failures_since, &ROWS]).await?;
     connection.release();
     Ok(deleted)
 }

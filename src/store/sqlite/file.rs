@@ -14,8 +14,11 @@ use crate::store::sqlite::failure;
 const APPLICATION_ID: i32 = 0x6364_7374;
 
 /// The `n`-th entry brings version `n` to `n + 1`. Entries are never changed, only added.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001_initial.sql"), include_str!("migrations/0002_published_events.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_initial.sql"),
+    include_str!("migrations/0002_published_events.sql"),
+    include_str!("migrations/0003_failures.sql"),
+];
 
 /// More statements than the store has, so that each is prepared once a connection.
 const STATEMENTS: usize = 64;

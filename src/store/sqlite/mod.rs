@@ -7,12 +7,15 @@
 //! the order's id is spread over a whole index (`payloads` says how the digest is not). `migrations/` says so table by
 //! table. A rejection costs one more, that of its event.
 
+mod audit;
 mod events;
+mod failures;
 mod file;
 mod payloads;
 mod prune;
 mod read;
 mod readers;
+mod recovery;
 mod rows;
 mod write;
 mod writer;

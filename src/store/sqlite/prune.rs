@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use crate::store::Keep;
-use crate::store::sqlite::{events, payloads, rows};
+use crate::store::sqlite::{events, failures, payloads, rows};
 
 /// Most rows one call deletes of each kind.
 const ROWS: i64 = 500;
@@ -20,6 +20,7 @@ pub(super) fn prune(transaction: &Transaction<'_>, keep: &Keep) -> rusqlite::Res
     // The ledger before the orders: an order without ledger rows goes whole.
     deleted += ledger(transaction, keep.ledger_since)?;
     deleted += orders(transaction, keep.orders_since)?;
+    deleted += failures::prune(transaction, keep.failures_since, ROWS)?;
     Ok(deleted as u64)
 }
 

@@ -115,6 +115,7 @@ async fn a_frozen_lane_holds_up_neither_another_lane_nor_pruning() {
     let next = LaneRow { decided: 1, ..row };
     schema.store.write(full_write(&lane(1), &next, 1)).await.unwrap();
     let everything = Keep {
+        failures_since: i64::MAX,
         payloads_since: i64::MAX,
         events_since: i64::MAX,
         ledger_since: i64::MAX,
