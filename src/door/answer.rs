@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::canonical::rejection::{Code, Rejection};
+use crate::canonical::rejection::{Code, Problem, Rejection};
 use crate::door::exchange::{CORRELATION_ID, Exchange};
 
 /// When to come again after an outage of ours, in seconds.
@@ -24,6 +24,10 @@ pub(super) enum Answer {
         order_id: Uuid,
         external_order_id: String,
     },
+    /// Decoding alone showed that there is nothing to do; nothing is stored.
+    Ignored,
+    /// A batch whose items are stored, or ignored.
+    Batch(Vec<ItemAnswer>),
     /// An answer of [`super::orders`]: a document.
     Document(Bytes),
     Rejected(Rejection),
@@ -47,6 +51,14 @@ pub(super) enum Answer {
     Panicked,
 }
 
+/// What became of one item of a batch.
+#[derive(Debug)]
+pub(super) enum ItemAnswer {
+    Received,
+    Ignored,
+    Rejected(Rejection),
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Receipt<'a> {
@@ -55,6 +67,26 @@ struct Receipt<'a> {
     status: &'static str,
     correlation_id: &'a str,
     received_at: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Ignored<'a> {
+    status: &'static str,
+    correlation_id: &'a str,
+    received_at: String,
+}
+
+#[derive(Serialize)]
+struct Batch<'a> {
+    items: Vec<Item<'a>>,
+}
+
+#[derive(Serialize)]
+struct Item<'a> {
+    index: usize,
+    status: &'static str,
+    errors: Vec<Listed<'a>>,
 }
 
 #[derive(Serialize)]
@@ -86,7 +118,7 @@ impl Answer {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Received { .. } => StatusCode::ACCEPTED,
-            Self::Document(_) => StatusCode::OK,
+            Self::Document(_) | Self::Ignored | Self::Batch(_) => StatusCode::OK,
             Self::Rejected(rejection) => {
                 StatusCode::from_u16(rejection.code().http_status()).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY)
             }
@@ -160,20 +192,21 @@ impl Answer {
                 correlation_id: &exchange.correlation_id,
                 received_at: rfc3339(exchange.received_at),
             }),
-            Self::Document(document) => Body::from(document.clone()),
-            Self::Rejected(rejection) => {
-                let problems = rejection.problems().iter();
-                let errors = problems.map(|problem| Listed {
-                    code: problem.code.as_str(),
-                    field: &problem.field,
-                    message: &problem.message,
-                });
-                json(&Refused {
-                    status: "REJECTED",
-                    correlation_id: &exchange.correlation_id,
-                    errors: errors.collect(),
-                })
+            Self::Ignored => json(&Ignored {
+                status: "IGNORED",
+                correlation_id: &exchange.correlation_id,
+                received_at: rfc3339(exchange.received_at),
+            }),
+            Self::Batch(items) => {
+                let items = items.iter().enumerate().map(|(index, item)| item.listed(index));
+                json(&Batch { items: items.collect() })
             }
+            Self::Document(document) => Body::from(document.clone()),
+            Self::Rejected(rejection) => json(&Refused {
+                status: "REJECTED",
+                correlation_id: &exchange.correlation_id,
+                errors: listed(rejection),
+            }),
             Self::RateLimited { .. } => {
                 refusal("RATE_LIMITED", "RATE_LIMITED", "too many requests of this tenant, see `Retry-After`")
             }
@@ -189,6 +222,32 @@ impl Answer {
             Self::Panicked => refusal("UNAVAILABLE", "INTERNAL", "the gateway failed at this request"),
         }
     }
+}
+
+impl ItemAnswer {
+    fn listed(&self, index: usize) -> Item<'_> {
+        let (status, errors) = match self {
+            Self::Received => ("RECEIVED", Vec::new()),
+            Self::Ignored => ("IGNORED", Vec::new()),
+            Self::Rejected(rejection) => ("REJECTED", listed(rejection)),
+        };
+        Item { index, status, errors }
+    }
+}
+
+impl From<Answer> for ItemAnswer {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Rejected(rejection) => Self::Rejected(rejection),
+            Answer::Ignored => Self::Ignored,
+            _ => Self::Received,
+        }
+    }
+}
+
+fn listed(rejection: &Rejection) -> Vec<Listed<'_>> {
+    let problems = rejection.problems().iter();
+    problems.map(|Problem { code, field, message }| Listed { code: code.as_str(), field, message }).collect()
 }
 
 /// UTC with milliseconds. `epoch_ms` beyond what a calendar holds is shown as the number it is.

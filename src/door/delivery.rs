@@ -16,17 +16,17 @@ use tokio::time::timeout;
 use tracing::{debug, error, warn};
 
 use crate::canonical::draft::{Draft, DraftBody};
+use crate::canonical::intake;
 use crate::canonical::rejection::{Code, Rejection};
-use crate::canonical::{headers, intake};
-use crate::config::binding::Binding;
-use crate::door::answer::Answer;
+use crate::door::answer::{Answer, ItemAnswer};
 use crate::door::body::{Keep, Unread};
 use crate::door::exchange::Exchange;
 use crate::door::media_type;
 use crate::door::route::InboundRoute;
 use crate::door::table::Shared;
-use crate::log::{Append, Header, Record};
-use crate::verify::{Claim, Context, Refusal, Tokens};
+use crate::log::Append;
+use crate::normalize::{Message, Messages};
+use crate::verify::{Claim, Context, Gate, Refusal};
 
 /// Above this, hashing and mapping would hold up the other connections of the worker thread.
 const INLINE_BODY_BYTES: usize = 64 * 1024;
@@ -38,7 +38,7 @@ pub(super) struct Inbound {
     pub method: Method,
     pub parameters: Vec<String>,
     pub route: Arc<dyn InboundRoute>,
-    pub tokens: Arc<Tokens<Arc<Binding>>>,
+    pub gate: Gate,
 }
 
 /// Everything the pure part needs, owned: it may run on a blocking thread.
@@ -53,7 +53,8 @@ struct Delivery {
 
 /// A delivery that is to be appended, and what is answered when that has happened.
 struct Admitted {
-    append: Append,
+    /// In the order of the messages; none if there is nothing to do.
+    appends: Vec<Append>,
     answer: Answer,
     binding: String,
 }
@@ -68,7 +69,7 @@ pub(super) async fn deliver(
     body: Body,
 ) -> Answer {
     let route = &inbound.route;
-    let claim = Claim::read(headers, &inbound.tokens, route.adapter(), exchange.received_at);
+    let claim = inbound.gate.claim(headers, exchange.received_at);
     let keep = if claim.is_ok() { Keep::All } else { Keep::Nothing };
     let held = match shared.bodies.read(body, route.max_body_bytes(), keep).await {
         Ok(held) => held,
@@ -91,8 +92,10 @@ pub(super) async fn deliver(
             received_at: exchange.received_at,
             correlation_id: exchange.correlation_id.clone(),
             path: inbound.parameters.iter().cloned().zip(path).collect(),
+            headers: read_headers(&**route, headers),
             traceparent: exchange.traceparent.clone(),
             retry_count: 0,
+            replay_of: None,
         },
     };
     let admitted = if body_bytes <= INLINE_BODY_BYTES {
@@ -132,27 +135,50 @@ impl Delivery {
                 Answer::RateLimited { retry_after_s: exhausted.retry_after_s }
             },
         )?;
-        let draft = match media_type {
+        let messages = match media_type {
             Ok(()) => route.normalize(&verified).map_err(|defect| {
                 error!(route = %inbound.pattern, binding = %binding.name, correlation.id = %exchange.correlation_id,
                     error = %defect, "mapping failed");
                 Answer::unavailable()
             })?,
-            Err(rejection) => route.refuse(&verified, rejection),
-        };
-        let value = intake::encode(&shared.catalogue, &draft).map_err(|cause| {
-            error!(route = %inbound.pattern, binding = %binding.name, correlation.id = %exchange.correlation_id,
-                error = %cause, "draft cannot be encoded");
-            Answer::unavailable()
-        })?;
-        let append = Append {
-            topic: shared.intake_topic.clone(),
-            partition: None,
-            record: record(&draft, value, exchange.traceparent.as_deref()),
+            Err(rejection) => Messages::One(Message::Draft(Box::new(route.refuse(&verified, rejection)))),
         };
         let binding = binding.name.clone();
-        Ok(Admitted { append, answer: answer(draft, exchange)?, binding })
+        let mut appends = Vec::new();
+        let mut take = |message: Message| match message {
+            Message::Draft(draft) => {
+                appends.push(shared.append_of(&draft, &inbound, exchange)?);
+                answer(*draft, exchange)
+            }
+            Message::Ignored => Ok(Answer::Ignored),
+        };
+        let answer = match messages {
+            Messages::One(message) => take(message)?,
+            Messages::Many(messages) => {
+                let items = messages.into_iter().map(|message| take(message).map(ItemAnswer::from));
+                Answer::Batch(items.collect::<Result<_, _>>()?)
+            }
+        };
+        Ok(Admitted { appends, answer, binding })
     }
+}
+
+impl Shared {
+    fn append_of(&self, draft: &Draft, inbound: &Inbound, exchange: &Exchange) -> Result<Append, Answer> {
+        let value = intake::encode(&self.catalogue, draft).map_err(|cause| {
+            error!(route = %inbound.pattern, binding = %draft.head.binding,
+                correlation.id = %exchange.correlation_id, error = %cause, "draft cannot be encoded");
+            Answer::unavailable()
+        })?;
+        let record = intake::record(&draft.head, value, exchange.traceparent.as_deref());
+        Ok(Append { topic: self.intake_topic.clone(), partition: None, record })
+    }
+}
+
+/// Those of the headers that `route` wants to see; what is no text says nothing to it.
+fn read_headers(route: &dyn InboundRoute, headers: &HeaderMap) -> Vec<(String, String)> {
+    let read = headers.iter().filter(|(name, _)| route.reads_header(name.as_str()));
+    read.filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))).collect()
 }
 
 /// The answer of a draft that is stored.
@@ -173,17 +199,17 @@ fn answer(draft: Draft, exchange: &Exchange) -> Result<Answer, Answer> {
 
 /// Appends, and gives the prepared answer only once the append is durable.
 async fn store(shared: &Shared, inbound: &Inbound, exchange: &Exchange, admitted: Admitted) -> Answer {
-    let Admitted { append, answer, binding } = admitted;
+    let Admitted { appends, answer, binding } = admitted;
+    if appends.is_empty() {
+        count_outcome(shared, inbound, exchange, &binding, &answer);
+        return answer;
+    }
     let started = Instant::now();
-    let appended = timeout(shared.append_timeout, shared.log.append(vec![append])).await;
+    let appended = timeout(shared.append_timeout, shared.log.append(appends)).await;
     shared.metrics.engine_seconds.with_label_values(&["door.append"]).observe(started.elapsed().as_secs_f64());
     let cause = match appended {
         Ok(Ok(_)) => {
-            if let Answer::Rejected(rejection) = &answer {
-                count_rejection(shared, &binding, rejection.code());
-                debug!(route = %inbound.pattern, %binding, correlation.id = %exchange.correlation_id,
-                    code = %rejection.code(), "payload rejected");
-            }
+            count_outcome(shared, inbound, exchange, &binding, &answer);
             return answer;
         }
         Ok(Err(cause)) => cause.to_string(),
@@ -195,17 +221,24 @@ async fn store(shared: &Shared, inbound: &Inbound, exchange: &Exchange, admitted
     Answer::unavailable()
 }
 
-fn record(draft: &Draft, value: Bytes, traceparent: Option<&str>) -> Record {
-    let head = &draft.head;
-    let mut fields = Vec::with_capacity(5);
-    fields.push(Header::text(headers::CORRELATION_ID, head.correlation_id.as_str()));
-    fields.push(Header::text(headers::TENANT_ID, head.tenant_id.as_str()));
-    fields.push(Header::text(headers::SOURCE_SYSTEM, head.source_system.as_str()));
-    fields.push(Header::text(headers::EVENT_TYPE, "Intake"));
-    if let Some(traceparent) = traceparent {
-        fields.push(Header::text(headers::TRACEPARENT, traceparent));
+/// Counts what no lane will count.
+fn count_outcome(shared: &Shared, inbound: &Inbound, exchange: &Exchange, binding: &str, answer: &Answer) {
+    let rejected = |code: Code| {
+        count_rejection(shared, binding, code);
+        debug!(route = %inbound.pattern, %binding, correlation.id = %exchange.correlation_id, %code,
+            "payload rejected");
+    };
+    let ignored = || shared.metrics.outcomes.with_label_values(&[binding, IGNORED]).inc();
+    match answer {
+        Answer::Rejected(rejection) => rejected(rejection.code()),
+        Answer::Ignored => ignored(),
+        Answer::Batch(items) => items.iter().for_each(|item| match item {
+            ItemAnswer::Received => {}
+            ItemAnswer::Ignored => ignored(),
+            ItemAnswer::Rejected(rejection) => rejected(rejection.code()),
+        }),
+        _ => {}
     }
-    Record { key: Some(Bytes::from(head.partition_key())), value: Some(value), headers: fields }
 }
 
 fn unread_answer(shared: &Shared, inbound: &Inbound, unread: Unread) -> Answer {
@@ -234,6 +267,8 @@ fn unauthenticated(shared: &Shared, inbound: &Inbound, exchange: &Exchange, refu
     Answer::unauthenticated()
 }
 
+/// The outcome no lane counts, because no record comes of it.
+const IGNORED: &str = "ignored";
 /// The binding of a sender nobody knows.
 const UNKNOWN: &str = "unknown";
 

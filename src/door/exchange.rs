@@ -6,12 +6,11 @@ use axum::http::HeaderMap;
 use axum::http::header::HeaderName;
 use uuid::Uuid;
 
+use crate::canonical::headers::{TRACEPARENT, is_correlation_id, is_traceparent};
 use crate::clock::Clock;
 
 /// Taken over from the sender or made here; echoed in every answer.
 pub(super) const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
-const TRACEPARENT: &str = "traceparent";
-const MAX_CORRELATION_ID_BYTES: usize = 128;
 
 /// A source of ids, given from outside so that tests know them.
 pub type NewId = Arc<dyn Fn() -> Uuid + Send + Sync>;
@@ -35,11 +34,9 @@ impl Exchange {
     }
 }
 
-/// The sender's own id if it is 1 to 128 printable ASCII characters.
+/// The sender's own id, if there is one that can be carried on.
 fn correlation_id(headers: &HeaderMap) -> Option<&str> {
-    only(headers, CORRELATION_ID.as_str()).filter(|id| {
-        (1..=MAX_CORRELATION_ID_BYTES).contains(&id.len()) && id.bytes().all(|byte| (b' '..=b'~').contains(&byte))
-    })
+    only(headers, CORRELATION_ID.as_str()).filter(|id| is_correlation_id(id))
 }
 
 fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -48,22 +45,6 @@ fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         (Some(value), None) => value.to_str().ok(),
         _ => None,
     }
-}
-
-/// Source: W3C Trace Context, "traceparent header field values"; a later version may carry more fields.
-fn is_traceparent(text: &str) -> bool {
-    let mut fields = text.split('-');
-    let mut hex = |digits: usize| {
-        fields.next().filter(|field| {
-            field.len() == digits && field.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
-        })
-    };
-    let (Some(version), Some(trace), Some(parent), Some(_flags)) = (hex(2), hex(32), hex(16), hex(2)) else {
-        return false;
-    };
-    let is_zero = |field: &str| field.bytes().all(|byte| byte == b'0');
-    let version_allows_length = text.len() == 55 || (version != "00" && text.len() <= 256);
-    version != "ff" && !is_zero(trace) && !is_zero(parent) && version_allows_length
 }
 
 #[cfg(test)]

@@ -1,11 +1,14 @@
 //! The seam to the adapters: what the door asks of one inbound route.
 
+use std::sync::Arc;
+
 use axum::http::Method;
 
 use crate::canonical::draft::Draft;
 use crate::canonical::rejection::Rejection;
-use crate::normalize::Defect;
-use crate::verify::Verified;
+use crate::config::binding::Binding;
+use crate::normalize::{Defect, Messages};
+use crate::verify::{Gate, Tokens, Verified};
 
 /// One inbound route, as an adapter's manifest declares it. Pure: it does no I/O, and the same delivery always gives
 /// the same draft.
@@ -19,11 +22,19 @@ pub trait InboundRoute: Send + Sync + 'static {
     fn media_types(&self) -> &[String];
     /// Inclusive.
     fn max_body_bytes(&self) -> usize;
+    /// How its senders prove who they are. `tokens`: of all bindings; by default the token names the binding.
+    fn gate(&self, tokens: &Arc<Tokens<Arc<Binding>>>) -> Gate {
+        Gate::House { adapter: self.adapter().to_owned(), tokens: Arc::clone(tokens) }
+    }
+    /// Whether it wants to see this header, named in lower case. What authenticates is seen by the gate alone.
+    fn reads_header(&self, _name: &str) -> bool {
+        false
+    }
     /// Decodes, validates and maps. A payload that fails a check becomes a draft with a rejection in it.
     ///
     /// # Errors
     /// The adapter itself is at fault; the sender is asked to come again.
-    fn normalize(&self, delivery: &Verified) -> Result<Draft, Defect>;
+    fn normalize(&self, delivery: &Verified) -> Result<Messages, Defect>;
     /// The draft that carries `rejection`, found before decoding.
     fn refuse(&self, delivery: &Verified, rejection: Rejection) -> Draft;
 }

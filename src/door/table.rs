@@ -31,6 +31,7 @@ use crate::schema::Catalogue;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 use crate::verify::Tokens;
+use crate::verify::scheme::WrongSecret;
 
 /// The routes in force. One a gateway.
 pub struct Door {
@@ -65,6 +66,8 @@ pub enum Error {
     Method { adapter: String, method: String },
     #[error("`{method} {path}` of adapter `{adapter}` is taken by `{other}`")]
     Taken { adapter: String, method: Method, path: String, other: String },
+    #[error("binding `{binding}`: the secret of its webhooks {cause}")]
+    Source { binding: String, cause: WrongSecret },
 }
 
 /// What every request needs, whatever the table.
@@ -148,7 +151,8 @@ fn build(shared: &Arc<Shared>, installation: Installation) -> Result<Router, Err
             return Err(taken(other.route.adapter()));
         }
         let (pattern, parameters) = (route.path().to_owned(), pattern.names);
-        here.push(Arc::new(Inbound { pattern, method, parameters, route, tokens: tokens.clone() }));
+        let gate = route.gate(&tokens);
+        here.push(Arc::new(Inbound { pattern, method, parameters, route, gate }));
     }
     let mut router = Router::new();
     for (path, inbound) in paths {

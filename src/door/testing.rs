@@ -17,6 +17,10 @@ use crate::log::{
     self, Append, Bounds, Committed, EventLog, Membership, Position, ReadLimit, Stored, Subscription, TopicSpec,
 };
 use crate::schema::Catalogue;
+use crate::store::recovery::{
+    AuditEntry, AuditFilter, AuditRow, Failure, FailureChange, FailureCursor, FailureFilter, FailureGroup, FailureRow,
+    OpenFailures, RecoveryStore,
+};
 use crate::store::{self, Counts, Decision, Due, Keep, LaneId, LaneRow, LaneWrite, LedgerEntry, OrderState, Store};
 
 /// 2026-03-04T08:15:30Z.
@@ -35,7 +39,7 @@ pub fn binding(name: &str, adapter: &str, tenant_id: &str, rate_limit_per_minute
         rate_limit_per_minute,
         bearer_tokens: vec![Secret::new(format!("{name}-token"))],
         signing_secret: vec![Secret::new(format!("{name}-secret"))],
-        parameters: BTreeMap::new(),
+        ..Binding::default()
     })
 }
 
@@ -201,6 +205,42 @@ impl MemoryStore {
         let down = store::Error::Unavailable { reason: "disk full".into() };
         let answer = if self.is_down { Err(down) } else { Ok(answer) };
         Box::pin(async { answer })
+    }
+}
+
+impl RecoveryStore for MemoryStore {
+    fn index_failures(&self, _: Vec<Failure>) -> BoxFuture<'_, Result<u64, store::Error>> {
+        panic!("the listeners do not ask for this")
+    }
+
+    fn failures(
+        &self,
+        _: FailureFilter,
+        _: Option<FailureCursor>,
+        _: usize,
+    ) -> BoxFuture<'_, Result<Vec<FailureRow>, store::Error>> {
+        self.answer(Vec::new())
+    }
+
+    fn failure_groups(&self, _: FailureFilter, _: usize) -> BoxFuture<'_, Result<Vec<FailureGroup>, store::Error>> {
+        self.answer(Vec::new())
+    }
+
+    fn open_failures(&self) -> BoxFuture<'_, Result<Vec<OpenFailures>, store::Error>> {
+        self.answer(Vec::new())
+    }
+
+    fn audit(&self, _: AuditEntry, _: Option<FailureChange>) -> BoxFuture<'_, Result<(), store::Error>> {
+        self.answer(())
+    }
+
+    fn audit_rows(
+        &self,
+        _: AuditFilter,
+        _: Option<i64>,
+        _: usize,
+    ) -> BoxFuture<'_, Result<Vec<AuditRow>, store::Error>> {
+        self.answer(Vec::new())
     }
 }
 

@@ -5,136 +5,46 @@
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
-use bytes::Bytes;
-use hmac::{Hmac, Mac as _};
-use sha2::Sha256;
 
 use crate::config::binding::Binding;
 use crate::config::secret::Secret;
+use crate::verify::claim::{Claim, Keys, Proof, Refusal, fresh, hmac};
 use crate::verify::token::{Tokens, bearer_token, only_value};
-use crate::verify::{Context, Verified};
 
 /// Header with the time of signing, epoch seconds.
 pub const TIMESTAMP: &str = "x-fsm-timestamp";
 /// Header with `v1=<hex HMAC-SHA256>`.
 pub const SIGNATURE: &str = "x-fsm-signature";
-/// How far the time of signing may be from ours, in seconds, either side and inclusive.
-pub const TOLERANCE_S: i64 = 300;
 
-/// What the headers of a delivery claim, before its body has proved it.
-#[derive(Debug)]
-pub struct Claim {
-    binding: Arc<Binding>,
-    /// As sent: the signature covers this text, not the number it stands for.
-    timestamp: String,
-    signature: [u8; 32],
-}
-
-impl Claim {
-    /// Reads the claim of a delivery to a route of `adapter`. `now_ms`: epoch milliseconds.
-    ///
-    /// # Errors
-    /// A header that is missing, repeated or ill-formed; a token that no binding of `adapter` has; a time of signing
-    /// more than [`TOLERANCE_S`] away.
-    pub fn read(
-        headers: &HeaderMap,
-        tokens: &Tokens<Arc<Binding>>,
-        adapter: &str,
-        now_ms: i64,
-    ) -> Result<Self, Refusal> {
-        let token = bearer_token(headers)?;
-        let binding =
-            tokens.owner(token).filter(|binding| binding.adapter == adapter).ok_or(Refusal::UnknownToken)?.clone();
-        let timestamp = only_value(headers, TIMESTAMP)?;
-        let skew_s = now_ms.div_euclid(1000) - epoch_seconds(timestamp)?;
-        if skew_s.abs() > TOLERANCE_S {
-            return Err(Refusal::ClockSkew { binding: binding.name.clone(), skew_s });
-        }
-        let signature = parse_signature(only_value(headers, SIGNATURE)?)?;
-        Ok(Self { binding, timestamp: timestamp.to_owned(), signature })
-    }
-
-    pub fn binding(&self) -> &Arc<Binding> {
-        &self.binding
-    }
-
-    /// Holds `body`, as raw bytes, against every active secret of the binding.
-    ///
-    /// # Errors
-    /// [`Refusal::NoSecretMatched`]; a binding without a secret refuses everything.
-    pub fn prove(self, body: Bytes, context: Context) -> Result<Verified, Refusal> {
-        let matched = self
-            .binding
-            .signing_secret
-            .iter()
-            .any(|secret| authenticator(secret, &self.timestamp, &body).verify_slice(&self.signature).is_ok());
-        if !matched {
-            return Err(Refusal::NoSecretMatched { binding: self.binding.name.clone() });
-        }
-        Ok(Verified::new(self.binding, body, context))
-    }
-}
-
-/// Why a delivery is not believed. Names no token, secret or digest.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    #[error("header `{header}` is missing")]
-    MissingHeader { header: String },
-    #[error("header `{header}` is there more than once")]
-    RepeatedHeader { header: String },
-    #[error("header `{header}` is ill-formed, expected {expected}")]
-    IllFormedHeader { header: String, expected: &'static str },
-    #[error("bearer token is not one of the route's bindings")]
-    UnknownToken,
-    /// Positive: signed in the past.
-    #[error("signed {skew_s} s before our clock by binding `{binding}`, at most 300 s either side are allowed")]
-    ClockSkew { binding: String, skew_s: i64 },
-    #[error("no signing secret of binding `{binding}` matches")]
-    NoSecretMatched { binding: String },
-}
-
-impl Refusal {
-    /// A closed set of short names, for the metric's label.
-    pub const fn reason(&self) -> &'static str {
-        match self {
-            Self::MissingHeader { .. } => "missing_header",
-            Self::RepeatedHeader { .. } => "repeated_header",
-            Self::IllFormedHeader { .. } => "ill_formed_header",
-            Self::UnknownToken => "unknown_token",
-            Self::ClockSkew { .. } => "clock_skew",
-            Self::NoSecretMatched { .. } => "no_secret_matched",
-        }
-    }
-
-    /// The binding, where the token named one.
-    pub fn binding(&self) -> Option<&str> {
-        match self {
-            Self::ClockSkew { binding, .. } | Self::NoSecretMatched { binding } => Some(binding),
-            _ => None,
-        }
-    }
+/// Reads the claim of a house system's delivery to a route of `adapter`. `now_ms`: epoch milliseconds.
+///
+/// # Errors
+/// A header that is missing, repeated or ill-formed; a token that no binding of `adapter` has; a time of signing
+/// more than [`TOLERANCE_S`](super::TOLERANCE_S) away.
+pub(super) fn read(
+    headers: &HeaderMap,
+    tokens: &Tokens<Arc<Binding>>,
+    adapter: &str,
+    now_ms: i64,
+) -> Result<Claim, Refusal> {
+    let token = bearer_token(headers)?;
+    let binding =
+        tokens.owner(token).filter(|binding| binding.adapter == adapter).ok_or(Refusal::UnknownToken)?.clone();
+    let timestamp = fresh(headers, TIMESTAMP, &binding, now_ms)?;
+    let signatures = vec![parse_signature(only_value(headers, SIGNATURE)?)?];
+    let proof = Proof::Signed { before: before(timestamp), signatures, keys: Keys::OfBinding };
+    Ok(Claim { binding, proof })
 }
 
 /// Value of [`SIGNATURE`] for `body` signed at `epoch_s`.
 pub fn sign(secret: &Secret, epoch_s: i64, body: &[u8]) -> String {
-    let tag = authenticator(secret, &epoch_s.to_string(), body).finalize().into_bytes();
+    let tag = hmac(secret.reveal().as_bytes(), &before(&epoch_s.to_string()), body);
     format!("v1={}", hex::encode(tag))
 }
 
-fn authenticator(secret: &Secret, timestamp: &str, body: &[u8]) -> Hmac<Sha256> {
-    // HMAC takes a key of any length: this cannot fail, and a fallback key would be the worse answer if it did.
-    #[expect(clippy::expect_used, reason = "HMAC accepts keys of every length")]
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.reveal().as_bytes()).expect("a key of any length");
-    mac.update(timestamp.as_bytes());
-    mac.update(b".");
-    mac.update(body);
-    mac
-}
-
-fn epoch_seconds(text: &str) -> Result<i64, Refusal> {
-    let well_formed = (1..=12).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-    let seconds = if well_formed { text.parse().ok() } else { None };
-    seconds.ok_or_else(|| Refusal::IllFormedHeader { header: TIMESTAMP.to_owned(), expected: "epoch seconds" })
+/// What is signed in front of the body: the time as it was sent, not the number it stands for.
+fn before(timestamp: &str) -> Vec<u8> {
+    format!("{timestamp}.").into_bytes()
 }
 
 fn parse_signature(text: &str) -> Result<[u8; 32], Refusal> {
@@ -147,7 +57,10 @@ fn parse_signature(text: &str) -> Result<[u8; 32], Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
+    use crate::verify::{Context, Verified};
 
     const NOW_S: i64 = 1_772_612_130;
     const BODY: &[u8] = br#"{"order_id":"PYX-1"}"#;
@@ -157,11 +70,9 @@ mod tests {
             name: "pyxis-north".into(),
             adapter: "pyxis".into(),
             tenant_id: "north".into(),
-            countries: vec![],
-            rate_limit_per_minute: 0,
             bearer_tokens: vec![Secret::new("token")],
             signing_secret: vec![Secret::new("new secret"), Secret::new("old secret")],
-            parameters: Default::default(),
+            ..Binding::default()
         })
     }
 
@@ -176,7 +87,7 @@ mod tests {
     fn verify(headers: &HeaderMap, body: &'static [u8]) -> Result<Verified, Refusal> {
         let binding = binding();
         let tokens = Tokens::new(binding.bearer_tokens.iter().map(|token| (token, binding.clone())));
-        Claim::read(headers, &tokens, "pyxis", NOW_S * 1000 + 999)?.prove(Bytes::from_static(body), Context::default())
+        read(headers, &tokens, "pyxis", NOW_S * 1000 + 999)?.prove(Bytes::from_static(body), Context::default())
     }
 
     fn signed(secret: &str, at_s: i64) -> HeaderMap {
@@ -277,7 +188,7 @@ mod tests {
         let binding = binding();
         let tokens = Tokens::new(binding.bearer_tokens.iter().map(|token| (token, binding.clone())));
 
-        let refusal = Claim::read(&signed("new secret", NOW_S), &tokens, "tempo", NOW_S * 1000).unwrap_err();
+        let refusal = read(&signed("new secret", NOW_S), &tokens, "tempo", NOW_S * 1000).unwrap_err();
 
         assert_eq!(refusal, Refusal::UnknownToken);
     }
@@ -287,7 +198,7 @@ mod tests {
         let binding = Arc::new(Binding { signing_secret: vec![], ..(*binding()).clone() });
         let tokens = Tokens::new(binding.bearer_tokens.iter().map(|token| (token, binding.clone())));
 
-        let claim = Claim::read(&signed("", NOW_S), &tokens, "pyxis", NOW_S * 1000).unwrap();
+        let claim = read(&signed("", NOW_S), &tokens, "pyxis", NOW_S * 1000).unwrap();
 
         assert!(claim.prove(Bytes::from_static(BODY), Context::default()).is_err());
     }

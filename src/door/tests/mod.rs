@@ -3,6 +3,7 @@
 mod adapters;
 mod checks;
 mod engines;
+mod hooks;
 mod listener;
 mod orders;
 
@@ -26,7 +27,7 @@ use crate::config::settings::DoorSettings;
 use crate::door::testing::{MemoryLog, MemoryStore, NOW_S, binding, catalogue};
 use crate::door::{Deps, Door, InboundRoute, Installation};
 use crate::log::Stored;
-use crate::normalize::Defect;
+use crate::normalize::{Defect, Message, Messages};
 use crate::telemetry::metrics::Metrics;
 use crate::verify::{Verified, sign};
 
@@ -62,7 +63,17 @@ impl InboundRoute for Scripted {
         LIMIT
     }
 
-    fn normalize(&self, delivery: &Verified) -> Result<Draft, Defect> {
+    fn normalize(&self, delivery: &Verified) -> Result<Messages, Defect> {
+        self.map(delivery).map(|draft| Messages::One(Message::Draft(Box::new(draft))))
+    }
+
+    fn refuse(&self, delivery: &Verified, rejection: Rejection) -> Draft {
+        draft(delivery, None, DraftBody::Rejection(rejection))
+    }
+}
+
+impl Scripted {
+    fn map(&self, delivery: &Verified) -> Result<Draft, Defect> {
         let text = String::from_utf8_lossy(delivery.body()).trim().to_owned();
         match text.as_str() {
             "bad" => Ok(self.refuse(delivery, Rejection::one(Code::FieldRequired, "/order_id", "missing"))),
@@ -82,10 +93,6 @@ impl InboundRoute for Scripted {
             }
         }
     }
-
-    fn refuse(&self, delivery: &Verified, rejection: Rejection) -> Draft {
-        draft(delivery, None, DraftBody::Rejection(rejection))
-    }
 }
 
 fn draft(delivery: &Verified, external_order_id: Option<String>, body: DraftBody) -> Draft {
@@ -102,6 +109,10 @@ fn draft(delivery: &Verified, external_order_id: Option<String>, body: DraftBody
         raw_sha256: delivery.digest(),
         retry_count: 0,
         transformation_version: "pyxis/1.0.0".into(),
+        route: Some("pyxis/order".into()),
+        path: Default::default(),
+        replay_of: None,
+        delivery_id: None,
     };
     Draft { head, body, raw: delivery.body().clone() }
 }
