@@ -1,20 +1,27 @@
 //! The adapters of a folder: all of them loaded together, or every mistake of every one.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use vrl::value::Kind;
 
-use crate::config::binding::{Binding, Parameter, ParameterKind, ParameterSpec};
+use crate::config::binding::{Binding, Parameter, ParameterKind};
+use crate::config::layers::AdapterParameters;
 use crate::config::report::Report;
 use crate::normalize::functions::Known;
-use crate::normalize::manifest::{FILE, Manifest, Pointer, RouteSpec, Target};
+use crate::normalize::manifest::webhook::ROUTE;
+use crate::normalize::manifest::{AvroSpec, Embedded, FILE, Manifest, Pointer, RouteSpec, Target, TopicSpec};
 use crate::normalize::program::Program;
 use crate::normalize::route::Route;
 use crate::normalize::shape;
 use crate::normalize::tables::Tables;
+use crate::normalize::topic::TopicRoute;
 use crate::normalize::validate::Validator;
+use crate::normalize::webhook::{self, Webhook};
+use crate::schema::Catalogue;
+use crate::verify::Source;
 
 /// Every adapter, by name.
 #[derive(Debug, Default)]
@@ -29,6 +36,16 @@ pub struct Adapter {
     folder: PathBuf,
     tables: Arc<Tables>,
     routes: Vec<Arc<Route>>,
+    topics: Vec<Arc<TopicRoute>>,
+    /// The schemas of events, if it has records.
+    records: Option<Arc<Catalogue>>,
+    webhook: Option<Arc<Webhook>>,
+}
+
+/// The schemas of events, read when the first adapter asks.
+struct Records<'a> {
+    schemas: &'a Path,
+    catalogue: OnceCell<Result<Arc<Catalogue>, Report>>,
 }
 
 /// What loading a folder of adapters gives.
@@ -37,8 +54,20 @@ pub struct Loaded {
     /// Those without a mistake.
     pub adapters: AdapterSet,
     /// What bindings must or may say, also of adapters with mistakes.
-    pub parameters: BTreeMap<String, BTreeMap<String, ParameterSpec>>,
+    pub parameters: AdapterParameters,
     pub report: Report,
+}
+
+impl<'a> Records<'a> {
+    fn of(schemas: &'a Path) -> Self {
+        Self { schemas, catalogue: OnceCell::new() }
+    }
+
+    /// # Errors
+    /// Their mistakes.
+    fn catalogue(&self) -> Result<&Arc<Catalogue>, &Report> {
+        self.catalogue.get_or_init(|| Catalogue::load(self.schemas).map(Arc::new)).as_ref()
+    }
 }
 
 impl AdapterSet {
@@ -55,18 +84,19 @@ impl AdapterSet {
     /// on to look at what builds on them.
     pub fn load_sound(mappings: &Path, schemas: &Path) -> Loaded {
         let mut loaded = Loaded::default();
+        let records = Records::of(schemas);
         for folder in adapter_folders(mappings, &mut loaded.report) {
-            match Adapter::load(&folder, schemas) {
+            match Adapter::load(&folder, schemas, &records) {
                 Ok(adapter) => {
                     let name = adapter.manifest.name.clone();
-                    loaded.parameters.insert(name.clone(), adapter.manifest.parameters.clone());
+                    loaded.parameters.insert(name.clone(), adapter.manifest.binding_spec());
                     loaded.adapters.adapters.insert(name, Arc::new(adapter));
                 }
                 Err(mistakes) => {
                     loaded.report.merge(mistakes);
                     // Its bindings can be judged all the same if its manifest can be read.
                     if let (Some(manifest), _) = Manifest::load_sound(&folder) {
-                        loaded.parameters.insert(manifest.name, manifest.parameters);
+                        loaded.parameters.insert(manifest.name.clone(), manifest.binding_spec());
                     }
                 }
             }
@@ -94,9 +124,8 @@ impl AdapterSet {
     }
 
     /// What the bindings of each adapter must or may say.
-    pub fn parameters(&self) -> BTreeMap<String, BTreeMap<String, ParameterSpec>> {
-        let parameters = |adapter: &Arc<Adapter>| adapter.manifest.parameters.clone();
-        self.adapters.iter().map(|(name, adapter)| (name.clone(), parameters(adapter))).collect()
+    pub fn parameters(&self) -> AdapterParameters {
+        self.adapters.iter().map(|(name, adapter)| (name.clone(), adapter.manifest.binding_spec())).collect()
     }
 }
 
@@ -105,7 +134,7 @@ impl Adapter {
     ///
     /// # Errors
     /// Every mistake of its files.
-    pub fn load(folder: &Path, schemas: &Path) -> Result<Self, Report> {
+    fn load(folder: &Path, schemas: &Path, records: &Records<'_>) -> Result<Self, Report> {
         let (manifest, mut report) = Manifest::load_sound(folder);
         let Some(manifest) = manifest.map(Arc::new) else { return Err(report) };
         let file = folder.join(FILE);
@@ -119,8 +148,27 @@ impl Adapter {
         let lists = lists.map(|(name, _)| name.clone()).collect();
         let known = Known { tables: Arc::clone(&tables), lists: Arc::new(lists) };
         let mut loading = Loading { folder, schemas, known, manifest: &manifest, done: Done::default(), report };
-        let routes = manifest.routes.iter().filter_map(|spec| loading.route(spec)).map(Arc::new).collect();
-        loading.report.into_result().map(|()| Self { manifest, folder: folder.to_owned(), tables, routes })
+        let routes: Vec<_> = manifest.routes.iter().filter_map(|spec| loading.route(spec)).map(Arc::new).collect();
+        let has_records = manifest.topics.iter().any(|topic| !topic.avro.is_empty());
+        let records = match has_records.then(|| records.catalogue()) {
+            Some(Ok(catalogue)) => {
+                loading.check_records(catalogue);
+                Some(Arc::clone(catalogue))
+            }
+            Some(Err(mistakes)) => {
+                loading.report.merge(mistakes.clone());
+                None
+            }
+            None => None,
+        };
+        let mut report = loading.report;
+        let webhook = manifest.webhook.as_ref().map(|spec| {
+            webhook::check_conditions(spec, &routes, &file, &mut report);
+            Arc::new(Webhook::new(Arc::clone(&manifest), spec.clone(), &routes))
+        });
+        report.into_result()?;
+        let topics = manifest.topics.iter().map(|spec| Arc::new(topic_route(&manifest, spec, &routes))).collect();
+        Ok(Self { manifest, folder: folder.to_owned(), tables, routes, topics, records, webhook })
     }
 
     pub fn manifest(&self) -> &Manifest {
@@ -140,10 +188,36 @@ impl Adapter {
         self.routes.iter().find(|route| route.name() == name)
     }
 
+    /// The topics it reads, in the order of the manifest.
+    pub fn topics(&self) -> impl Iterator<Item = &Arc<TopicRoute>> {
+        self.topics.iter()
+    }
+
+    /// The schemas of events its records have, as they are in the folder of schemas; `None` if it has no records.
+    pub fn records(&self) -> Option<&Catalogue> {
+        self.records.as_deref()
+    }
+
+    /// What a file can be mapped by: its routes and its webhook.
+    pub fn route_names(&self) -> Vec<&str> {
+        let webhook = self.webhook.as_ref().map(|_| ROUTE);
+        self.routes.iter().map(|route| route.name()).chain(webhook).collect()
+    }
+
+    /// What its sources send, if it has any.
+    pub fn webhook(&self) -> Option<&Arc<Webhook>> {
+        self.webhook.as_ref()
+    }
+
     /// What is wrong with the parameters of `binding` that their types do not tell: rows added to a table that the
-    /// table cannot hold. Empty if nothing is.
+    /// table cannot hold, secrets of another form than the webhook's scheme wants. Empty if nothing is.
     pub fn check_binding(&self, binding: &Binding) -> Vec<String> {
         let mut mistakes = Vec::new();
+        if let Some(webhook) = &self.manifest.webhook
+            && let Err(wrong) = Source::new(Arc::new(binding.clone()), webhook.auth.clone())
+        {
+            mistakes.push(format!("`{}`: {wrong}", webhook.auth.secrets_key()));
+        }
         for table in self.tables.iter() {
             let Some(parameter) = table.extended_by() else { continue };
             if let Some(Parameter::Table(rows)) = binding.parameters.get(parameter) {
@@ -220,7 +294,33 @@ impl Loading<'_> {
         program
     }
 
+    /// Every record of the topics has a schema.
+    fn check_records(&mut self, catalogue: &Catalogue) {
+        for AvroSpec { record, line, .. } in self.manifest.topics.iter().flat_map(|topic| &topic.avro) {
+            if catalogue.records().all(|entry| entry.full_name() != *record) {
+                let message = format!("`record`: no schema of record `{record}` among the schemas of events");
+                self.report.add(self.folder.join(FILE), *line, 0, message);
+            }
+        }
+    }
+
+    /// The member of an embedded document is declared as the object it is opened to, and may be absent.
+    fn check_embedded(&mut self, spec: &RouteSpec, kind: &Kind) {
+        let Some(Embedded { at, id }) = &spec.embedded else { return };
+        let document = kind.at_path(&at.path);
+        let mut mistake = |message: String| {
+            let message = format!("route `{}`: `embedded`: {message} in the schema `{}`", spec.name, spec.schema);
+            self.report.add(self.folder.join(FILE), spec.line, 0, message);
+        };
+        if document.as_object().is_none() || !document.contains_undefined() {
+            mistake(format!("expected `{}` to be an object that is not required", at.text));
+        } else if !document.at_path(&id.path).contains_bytes() {
+            mistake(format!("expected `{}{}` to be text", at.text, id.text));
+        }
+    }
+
     fn check_pointers(&mut self, spec: &RouteSpec, kind: &Kind) {
+        self.check_embedded(spec, kind);
         let pointers = [&spec.id].into_iter().chain(&spec.revision).chain(&spec.lines).chain(&spec.requires);
         for Pointer { text, path } in pointers {
             if kind.at_path(path).is_undefined() {
@@ -229,6 +329,14 @@ impl Loading<'_> {
             }
         }
     }
+}
+
+/// A manifest without a mistake names routes it declares.
+fn topic_route(manifest: &Arc<Manifest>, spec: &TopicSpec, routes: &[Arc<Route>]) -> TopicRoute {
+    let route = |name: &String| routes.iter().find(|route| route.name() == name).cloned();
+    let native = spec.route.as_ref().and_then(route);
+    let records = spec.avro.iter().filter_map(|avro| Some((avro.record.clone(), route(&avro.route)?)));
+    TopicRoute::new(Arc::clone(manifest), spec.clone(), native, records.collect())
 }
 
 fn check_tables(tables: &Tables, manifest: &Manifest, folder: &Path, report: &mut Report) {
@@ -257,65 +365,4 @@ fn adapter_folders(mappings: &Path, report: &mut Report) -> Vec<PathBuf> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-    use std::fs;
-
-    use super::*;
-    use crate::normalize::tests::{adapters, binding};
-
-    const MANIFEST: &str = "name = \"acme\"\nversion = \"1.0.0\"\nsource_system = \"CUSTOM\"\n\
-        source_key = \"custom.acme\"\n[limits]\nbody_bytes = 1000\n[[route]]\nname = \"order\"\n\
-        target = \"order_cancelled\"\nprogram = \"cancellation.vrl\"\nschema = \"acme/cancellation.schema.json\"\n\
-        id = \"/ordre\"\nrevision = [\"/at\"]\n";
-    const SCHEMA: &str = r#"{"type": "object", "required": ["order", "at", "why"], "properties":
-        {"order": {"type": "string"}, "at": {"type": "string"}, "why": {"type": "string"}}}"#;
-
-    #[test]
-    fn the_mistakes_of_all_files_of_all_adapters_are_reported_together() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let write = |path: &str, text: &str| {
-            let file = folder.path().join(path);
-            fs::create_dir_all(file.parent().expect("files are in folders")).expect("a folder");
-            fs::write(file, text).expect("a file");
-        };
-        write("mappings/acme/adapter.toml", MANIFEST);
-        write("mappings/acme/cancellation.vrl", "{ \"external_order_id\": order_id(.order),\n\"reason_code\": .wyh }");
-        write("mappings/acme/tables/reasons.toml", "extended_by = \"more\"\n[rows]\nA = \"B\"\n");
-        write("mappings/broken/adapter.toml", "name = 1\n");
-        write("schemas/acme/cancellation.schema.json", SCHEMA);
-
-        let report = AdapterSet::load(&folder.path().join("mappings"), &folder.path().join("schemas"))
-            .expect_err("adapters with mistakes");
-
-        let text = report.to_string();
-        for expected in [
-            "acme/adapter.toml:7: route `order`: no field `/ordre` in the schema `acme/cancellation.schema.json`",
-            "acme/cancellation.vrl:2:16: no field `wyh` in the schema, did you mean `why`?",
-            "acme/tables/reasons.toml: `extended_by`: no binding parameter `more` of type table",
-            "broken/adapter.toml:1:8: `name`: expected text, found integer",
-            "broken/adapter.toml: `version` is missing: expected text",
-        ] {
-            assert!(text.contains(expected), "expected {expected}\nfound {text}");
-        }
-    }
-
-    #[test]
-    fn rows_a_table_cannot_hold_are_a_mistake_of_the_binding() {
-        let adapters = adapters();
-        let pyxis = adapters.adapter("pyxis").expect("the adapter is there");
-        let mut binding = binding();
-        assert_eq!(pyxis.check_binding(&binding), Vec::<String>::new());
-
-        let row = [("service_type", "fitting"), ("minutes", "60"), ("visit", "true")];
-        let row: BTreeMap<_, _> = row.iter().map(|(column, value)| (column.to_string(), value.to_string())).collect();
-        let rows = Parameter::Table([("POOL_*".to_owned(), row)].into());
-        binding.parameters.insert("service_codes".into(), rows);
-
-        assert_eq!(
-            pyxis.check_binding(&binding),
-            ["`service_codes`: row `POOL_*`: `service_type`: expected one of: installation, technical_visit, rework, \
-              maintenance, repair, emergency_repair, quotation"]
-        );
-    }
-}
+mod tests;

@@ -2,7 +2,8 @@
 //!
 //! `cases/<name>/case.toml` names the route; `input.json` is the payload, byte for byte, and `expected.json` what `map`
 //! prints for it. A case with `base` starts from another one: `input.patch.json` and `expected.patch.json` (RFC 6902)
-//! say what is different, so that a case shows its point and nothing else.
+//! say what is different, so that a case shows its point and nothing else. The input of a route that only records reach
+//! is the record as JSON. A case of native JSON is run for each topic that maps it the same way, too.
 
 mod patch;
 
@@ -18,13 +19,17 @@ use crate::config::binding::{Binding, Parameter, ParameterKind};
 use crate::config::reader::{Document, Section};
 use crate::config::report::Report;
 use crate::normalize::adapter::Adapter;
-use crate::normalize::preview::preview;
-use crate::verify::{Context, Verified};
+use crate::normalize::preview::preview_all;
+use crate::normalize::sample::{self, Sample};
+use crate::normalize::webhook::{Message, Messages};
+use crate::verify::Context;
 
 /// The folder of cases in an adapter's folder.
 pub const FOLDER: &str = "cases";
 /// The binding the cases are mapped for.
 const BINDING: &str = "binding.toml";
+/// When the payloads of the cases are received: 2026-03-04T08:15:31.210Z.
+const RECEIVED_AT: i64 = 1_772_612_131_210;
 /// Differences named for one case.
 const MAX_DIFFERENCES: usize = 5;
 
@@ -71,26 +76,46 @@ pub fn binding(adapter: &Adapter) -> Result<Binding, Report> {
 pub fn check_one(adapter: &Adapter, name: &str) -> Result<(), Report> {
     let case = Case::read(adapter, name)?;
     let file = case.folder.join("case.toml");
-    let route = adapter.route(&case.route).ok_or_else(|| {
-        let routes: Vec<&str> = adapter.routes().iter().map(|route| route.name()).collect();
-        mistake(&file, format!("`route`: no route `{}`, expected one of: {}", case.route, routes.join(", ")))
+    let sample = Sample { input: case.input, binding: Arc::new(case.binding), context: case.context };
+    let refused = |error: sample::Error| mistake(&file, error.to_string());
+    let natively = adapter.route(&case.route).map(|route| sample.normalize_natively(adapter, route));
+    let natively = natively.transpose().map_err(refused)?.unwrap_or_default();
+    let mut mapped: Vec<_> = natively.into_iter().map(|draft| Messages::One(Message::Draft(Box::new(draft)))).collect();
+    let messages = sample.map(adapter, &case.route).ok_or_else(|| {
+        let routes = adapter.route_names().join(", ");
+        mistake(&file, format!("`route`: no route `{}`, expected one of: {routes}", case.route))
     })?;
-    let delivery = Verified::by_operator(Arc::new(case.binding), case.input, case.context);
-    let draft = route.normalize(&delivery).map_err(|defect| mistake(&file, defect.to_string()))?;
-    let mut found = preview(&draft, 0);
+    mapped.push(messages.map_err(refused)?);
     let mut expected = case.expected;
-    for document in [&mut found, &mut expected] {
-        leave_out(document, case.is_patched);
+    leave_out_of_all(&mut expected, case.is_patched);
+    for messages in &mapped {
+        let mut found = preview_all(messages, 0);
+        leave_out_of_all(&mut found, case.is_patched);
+        let mut differences = Vec::new();
+        compare("", &expected, &found, &mut differences);
+        if !differences.is_empty() {
+            return Err(different(&case.folder, name, messages, &differences));
+        }
     }
-    let mut differences = Vec::new();
-    compare("", &expected, &found, &mut differences);
-    if differences.is_empty() {
-        return Ok(());
-    }
+    Ok(())
+}
+
+/// The same for a document and, of a batch, for each of its items.
+fn leave_out_of_all(document: &mut Value, is_patched: bool) {
+    leave_out(document, is_patched);
+    let items = document.get_mut("items").and_then(Value::as_array_mut);
+    items.into_iter().flatten().for_each(|item| leave_out(item, is_patched));
+}
+
+fn different(folder: &Path, name: &str, messages: &Messages, differences: &[String]) -> Report {
+    let from = match messages {
+        Messages::One(Message::Draft(draft)) => draft.head.received_from.as_str(),
+        _ => "http",
+    };
     let shown = differences.iter().take(MAX_DIFFERENCES).cloned().collect::<Vec<_>>().join("; ");
     let rest = differences.len().saturating_sub(MAX_DIFFERENCES);
     let rest = if rest > 0 { format!("; and {rest} more") } else { String::new() };
-    Err(mistake(&case.folder, format!("case `{name}`: {shown}{rest}")))
+    mistake(folder, format!("case `{name}`, received from `{from}`: {shown}{rest}"))
 }
 
 struct Case {
@@ -114,10 +139,11 @@ impl Case {
         let root = document.root(&report);
         let route = root.required::<String>("route");
         let base = root.optional::<String>("base");
-        let path = root.section("path").map(|path| {
-            let values = path.keys().into_iter().filter_map(|name| Some((name.clone(), path.required(&name)?)));
-            values.collect()
-        });
+        let texts = |key| -> Vec<(String, String)> {
+            let Some(section) = root.section(key) else { return Vec::new() };
+            section.keys().into_iter().filter_map(|name| Some((name.clone(), section.required(&name)?))).collect()
+        };
+        let (path, headers) = (texts("path"), texts("headers"));
         let own = root.section("binding");
         let binding = read_binding(adapter, &defaults.root(&report), own.as_ref());
         root.finish();
@@ -135,8 +161,7 @@ impl Case {
             Some(base) if !folder.join("expected.json").is_file() => patched(base, &folder, "expected")?,
             _ => parse(&folder.join("expected.json"))?,
         };
-        let path = path.unwrap_or_default();
-        let context = Context { received_from: "http".into(), path, ..Context::default() };
+        let context = Context { received_at: RECEIVED_AT, path, headers, ..Context::default() };
         Ok(Self { folder, route, input, expected, is_patched, binding, context })
     }
 }
@@ -166,10 +191,9 @@ fn read_binding(adapter: &Adapter, shared: &Section<'_>, own: Option<&Section<'_
         adapter: adapter.manifest().name.clone(),
         tenant_id: shared.required("tenant_id")?,
         countries: list("countries")?,
-        rate_limit_per_minute: 0,
-        bearer_tokens: Vec::new(),
-        signing_secret: Vec::new(),
+        source_id: shared.optional("source_id"),
         parameters,
+        ..Binding::default()
     })
 }
 
@@ -213,6 +237,10 @@ fn mistake(file: &Path, message: impl Into<String>) -> Report {
 // The time of publication is that of the run; the version is the manifest's, and a new one is no reason to touch every
 // case; the digest of a patched payload is that of our way to write JSON.
 fn leave_out(document: &mut Value, is_patched: bool) {
+    // `map` adds it; it follows from the rest.
+    if let Some(members) = document.as_object_mut() {
+        members.shift_remove("digest");
+    }
     let events = document.get_mut("events").and_then(Value::as_array_mut);
     for value in events.into_iter().flatten().filter_map(|event| event.get_mut("value")?.as_object_mut()) {
         value.shift_remove("event_timestamp");

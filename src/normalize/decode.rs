@@ -6,12 +6,18 @@
 //!
 //! Source: `contracts/canonical-events.md` sections 6, 7 and 10.
 
+mod record;
+
+use std::collections::btree_map::Entry;
+
 use bytes::Bytes;
 use jiter::{Jiter, JiterError, JiterErrorType, JsonErrorType, LinePosition, Peek};
 use vrl::value::{KeyString, ObjectMap, Value};
 
 use crate::canonical::rejection::{Code, Rejection};
 use crate::normalize::value::{Number, text};
+
+pub use record::from_record;
 
 /// Objects and arrays may be nested this deep.
 pub const MAX_DEPTH: usize = 64;
@@ -150,11 +156,12 @@ impl Decoder<'_> {
         let mut name = self.jiter.known_object().map(|name| name.map(KeyString::from));
         while let Some(key) = name.map_err(|error| self.syntax(error))? {
             let first = self.jiter.peek().map_err(|error| self.syntax(error))?;
-            if members.contains_key(key.as_str()) {
-                return Err(Failure::repeated(key.as_str()));
-            }
-            let member = self.value(first, depth).map_err(|failure| failure.inside(|| key.to_string()))?;
-            members.insert(key, member);
+            let place = match members.entry(key) {
+                Entry::Vacant(place) => place,
+                Entry::Occupied(earlier) => return Err(Failure::repeated(earlier.key())),
+            };
+            let member = self.value(first, depth).map_err(|failure| failure.inside(|| place.key().to_string()))?;
+            place.insert(member);
             name = self.jiter.next_key().map(|name| name.map(KeyString::from));
         }
         Ok(Value::Object(members))

@@ -1,5 +1,9 @@
 //! `mappings/<adapter>/adapter.toml`: what an adapter is. It names no tenant, no URL and no secret; a binding does.
 
+mod topic;
+pub mod webhook;
+
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,9 +11,15 @@ use std::path::Path;
 use vrl::path::{OwnedSegment, OwnedValuePath};
 
 use crate::canonical::order::SourceSystem;
-use crate::config::binding::{ParameterKind, ParameterSpec};
+use crate::config::binding::{Binding, BindingSpec, ParameterKind, ParameterSpec};
 use crate::config::reader::{ByteSize, Document, Section};
 use crate::config::report::Report;
+use crate::normalize::manifest::webhook::WebhookSpec;
+
+pub use topic::{AvroSpec, TopicSpec};
+
+/// Largest body of a webhook whose manifest names none. Source: `contracts/canonical-events.md` section 10.
+const WEBHOOK_BODY_BYTES: ByteSize = ByteSize(1 << 20);
 
 /// The name of the file.
 pub const FILE: &str = "adapter.toml";
@@ -20,12 +30,15 @@ pub struct Manifest {
     pub name: String,
     pub version: String,
     pub source_system: SourceSystem,
-    pub source_key: String,
+    /// `None`: each binding is a source of its own, see [`Self::source_key`].
+    pub source_key: Option<String>,
     /// Largest body, inclusive.
     pub body_bytes: usize,
     /// What a binding must or may say beside what every binding says.
     pub parameters: BTreeMap<String, ParameterSpec>,
     pub routes: Vec<RouteSpec>,
+    pub topics: Vec<TopicSpec>,
+    pub webhook: Option<WebhookSpec>,
 }
 
 /// One kind of message the adapter takes.
@@ -47,8 +60,19 @@ pub struct RouteSpec {
     pub lines: Option<Pointer>,
     /// What this route needs beyond what the schema requires.
     pub requires: Vec<Pointer>,
+    /// A JSON document in a member of the payload.
+    pub embedded: Option<Embedded>,
     /// Where the route begins in the file, from 1.
     pub line: usize,
+}
+
+/// A JSON document as the text of a member.
+#[derive(Debug, Clone)]
+pub struct Embedded {
+    /// The member.
+    pub at: Pointer,
+    /// In the document: the order's id, by which it is known to be about the same order.
+    pub id: Pointer,
 }
 
 /// What a route's messages mean for an order.
@@ -101,6 +125,23 @@ impl Manifest {
         (manifest, report.into_inner())
     }
 
+    /// What a binding of the adapter may say.
+    pub fn binding_spec(&self) -> BindingSpec {
+        let topics = self.topics.iter().map(|topic| topic.name.clone()).collect();
+        BindingSpec { parameters: self.parameters.clone(), topics }
+    }
+
+    /// The `source_key` of the orders that come by `binding`.
+    ///
+    /// Source: `contracts/webhook.md`, "Mapping": `custom.<source_id>`.
+    pub fn source_key(&self, binding: &Binding) -> Cow<'_, str> {
+        match &self.source_key {
+            Some(key) => Cow::Borrowed(key),
+            // The configuration refuses a binding of such an adapter without one.
+            None => Cow::Owned(format!("custom.{}", binding.source_id.as_ref().unwrap_or(&binding.name))),
+        }
+    }
+
     /// `<adapter>/<version>`.
     pub fn transformation_version(&self) -> String {
         format!("{}/{}", self.name, self.version)
@@ -140,16 +181,26 @@ fn read_manifest(root: Section<'_>) -> Option<Manifest> {
     let version = root.required::<String>("version");
     let systems = [SourceSystem::Pyxis, SourceSystem::Tempo, SourceSystem::Sap, SourceSystem::Custom];
     let source_system = one_of(&root, "source_system", &systems.map(|system| (system.as_str(), system)));
-    let source_key = root.required::<String>("source_key");
+    let is_webhook = root.has("webhook");
+    let source_key = read_source_key(&root, is_webhook, source_system);
     let limits = root.section("limits");
     let body_bytes = limits.as_ref().and_then(|limits| limits.required::<ByteSize>("body_bytes"));
-    match limits {
-        Some(limits) => limits.finish(),
-        None => root.error(None, "`limits` is missing: expected a table with `body_bytes`"),
-    }
-    let parameters = root.section("binding").map(read_parameters).unwrap_or_default();
+    let body_bytes = match limits {
+        Some(limits) => {
+            limits.finish();
+            body_bytes
+        }
+        None if is_webhook => Some(WEBHOOK_BODY_BYTES),
+        None => {
+            root.error(None, "`limits` is missing: expected a table with `body_bytes`");
+            None
+        }
+    };
+    let mut parameters = root.section("binding").map(read_parameters).unwrap_or_default();
     let mut routes = Vec::new();
-    for section in root.sections("route") {
+    let sections = root.sections("route");
+    let declared = sections.len();
+    for section in sections {
         let route = read_route(&section);
         if let Some(route) = &route
             && routes.iter().any(|known: &RouteSpec| known.name == route.name)
@@ -159,6 +210,16 @@ fn read_manifest(root: Section<'_>) -> Option<Manifest> {
         routes.extend(route);
         section.finish();
     }
+    let topics = topic::read_topics(&root, (routes.len() == declared).then_some(&routes));
+    let webhook = root.section("webhook").map(|section| {
+        let spec = webhook::read(&section);
+        if let Some(spec) = &spec {
+            webhook::check_routes(&section, spec, &routes);
+            parameters.extend(spec.parameters());
+        }
+        section.finish();
+        spec
+    });
     root.finish();
     Some(Manifest {
         name: name?,
@@ -168,7 +229,26 @@ fn read_manifest(root: Section<'_>) -> Option<Manifest> {
         body_bytes: body_bytes?.0,
         parameters,
         routes,
+        topics,
+        // As with a route's path: what is wrong is reported, so the manifest is refused.
+        webhook: webhook.flatten(),
     })
+}
+
+/// `None` if it was reported; `Some(None)` if each binding is a source of its own.
+fn read_source_key(root: &Section<'_>, is_webhook: bool, system: Option<SourceSystem>) -> Option<Option<String>> {
+    if !is_webhook {
+        return root.required::<String>("source_key").map(Some);
+    }
+    if root.has("source_key") {
+        root.optional::<String>("source_key");
+        let message = "`source_key`: with `[webhook]` it is `custom.<source_id>` of each binding";
+        root.error(Some("source_key"), message);
+    }
+    if system.is_some_and(|system| system != SourceSystem::Custom) {
+        root.error(Some("source_system"), "`source_system`: with `[webhook]` expected CUSTOM");
+    }
+    Some(None)
 }
 
 fn read_parameters(section: Section<'_>) -> BTreeMap<String, ParameterSpec> {
@@ -192,7 +272,17 @@ fn read_parameters(section: Section<'_>) -> BTreeMap<String, ParameterSpec> {
 
 fn read_route(section: &Section<'_>) -> Option<RouteSpec> {
     let name = named(section, "name");
-    let target = one_of(section, "target", &Target::NAMES);
+    if name.as_deref() == Some(webhook::ROUTE) {
+        section.error(Some("name"), format!("`{}` stands for the webhook itself", webhook::ROUTE));
+    }
+    let target = match section.is("target", "activity") {
+        true => {
+            section.optional::<String>("target");
+            section.error(Some("target"), "`target`: `activity` is not there yet, this version maps orders only");
+            None
+        }
+        false => one_of(section, "target", &Target::NAMES),
+    };
     let http = section.section("http").map(|http| {
         let read = read_http(&http);
         http.finish();
@@ -210,6 +300,11 @@ fn read_route(section: &Section<'_>) -> Option<RouteSpec> {
         section.error(None, "`lines` is missing: expected the pointer of the order's lines");
     }
     let requires = pointers(section, "requires");
+    let embedded = section.section("embedded").map(|embedded| {
+        let read = read_embedded(&embedded);
+        embedded.finish();
+        read
+    });
     Some(RouteSpec {
         name: name?,
         target: target?,
@@ -221,8 +316,21 @@ fn read_route(section: &Section<'_>) -> Option<RouteSpec> {
         revision,
         lines,
         requires,
+        embedded: embedded.flatten(),
         line: section.place(None).1,
     })
+}
+
+fn read_embedded(section: &Section<'_>) -> Option<Embedded> {
+    let [at, id] = ["at", "id"].map(|key| {
+        let text = section.required::<String>(key)?;
+        let pointer = pointer(section, key, &text)?;
+        if pointer.text.is_empty() {
+            section.error(Some(key), format!("`{key}`: expected the pointer of a member"));
+        }
+        Some(pointer)
+    });
+    Some(Embedded { at: at?, id: id? })
 }
 
 fn read_http(section: &Section<'_>) -> Option<Http> {
@@ -296,7 +404,7 @@ mod tests {
                 "adapter.toml:1:8: `name`: expected `[a-z][a-z0-9-]{0,31}`",
                 "adapter.toml:3:17: `source_system`: expected one of: PYXIS, TEMPO, SAP, CUSTOM, found `ACME`",
                 "adapter.toml:5:1: unknown key `tenant`, expected one of: binding, limits, name, route, source_key, \
-                 source_system, version",
+                 source_system, topic, version, webhook",
                 "adapter.toml:7:14: `limits.body_bytes`: expected a size such as 65536, \"64KiB\" or \"2MiB\", found \
                  other text",
                 "adapter.toml:9:8: `type`: expected one of: text, list, secrets, url, table, found `array`",

@@ -6,35 +6,47 @@ pub mod adapter;
 mod analysis;
 pub mod cases;
 pub mod decode;
+mod embedded;
 pub mod functions;
 pub mod manifest;
 mod outcome;
 pub mod preview;
 mod program;
 pub mod route;
+pub mod sample;
 mod shape;
 pub mod tables;
+pub mod topic;
 pub mod validate;
 pub mod value;
+pub mod webhook;
 
 pub use adapter::{Adapter, AdapterSet, Loaded};
 pub use program::Defect;
 pub use route::Route;
+pub use topic::{TopicDefect, TopicRoute};
+pub use webhook::{Message, Messages, Webhook};
 
 #[cfg(test)]
 pub(crate) mod tests {
     use std::path::Path;
+    use std::sync::LazyLock;
 
     use super::*;
     use crate::config::binding::{Binding, Parameter};
 
-    pub(crate) fn adapters() -> AdapterSet {
+    /// Compiled once: that takes longer than most tests.
+    static ADAPTERS: LazyLock<AdapterSet> = LazyLock::new(|| {
         AdapterSet::load(Path::new("mappings"), Path::new("schemas")).unwrap_or_else(|report| panic!("{report}"))
+    });
+
+    pub(crate) fn adapters() -> &'static AdapterSet {
+        &ADAPTERS
     }
 
     #[test]
     fn every_case_of_every_adapter_gives_what_it_expects() {
-        for adapter in adapters().iter() {
+        for adapter in adapters().iter().chain(webhook::tests::adapters().iter()) {
             assert!(!cases::names(adapter).is_empty(), "{} has no cases", adapter.manifest().name);
             if let Err(report) = cases::check(adapter) {
                 panic!("{report}");
@@ -50,10 +62,8 @@ pub(crate) mod tests {
             adapter: "pyxis".into(),
             tenant_id: "north".into(),
             countries: ["FR", "ES", "IT", "PL"].map(str::to_owned).to_vec(),
-            rate_limit_per_minute: 0,
-            bearer_tokens: Vec::new(),
-            signing_secret: Vec::new(),
             parameters: [("bu_codes".to_owned(), Parameter::List(bu_codes.to_vec()))].into(),
+            ..Binding::default()
         }
     }
 }

@@ -76,15 +76,17 @@ impl MappedOrder {
         self.lines.iter().any(|line| line.service_type.is_some())
     }
 
-    /// Adds the remarks on the customer a mapping owes that never asked for an e-mail address or a telephone number.
+    /// Puts the remarks on the customer right: adds what a mapping owes that never asked for an e-mail address or a
+    /// telephone number, takes out what was said of the first of several before another one was found.
     pub fn remark_on_contact(&self, warnings: &mut Vec<Warning>) {
-        let missing = [
+        for (is_missing, warning) in [
             (self.customer.email.is_none(), Warning::CustomerEmailMissing),
             (self.customer.phone.is_none(), Warning::CustomerPhoneMissing),
-        ];
-        for (_, warning) in missing.into_iter().filter(|(is_missing, _)| *is_missing) {
-            if !warnings.contains(&warning) {
-                warnings.push(warning);
+        ] {
+            match (is_missing, warnings.contains(&warning)) {
+                (true, false) => warnings.push(warning),
+                (false, true) => warnings.retain(|known| *known != warning),
+                _ => {}
             }
         }
     }
@@ -175,7 +177,9 @@ impl<'m> Members<'m> {
     }
 
     fn take(&mut self, name: &str) -> Option<Value> {
-        self.members.remove(name).filter(|value| !value.is_null())
+        // Left behind as null: taking it out would put the rest of the map in order again, for every member.
+        let member = self.members.get_mut(name)?;
+        Some(std::mem::replace(member, Value::Null)).filter(|value| !value.is_null())
     }
 
     fn text(&mut self, name: &'static str) -> Result<String, Defect> {

@@ -6,6 +6,7 @@ use crate::canonical::draft::{Draft, DraftBody, Intent};
 use crate::canonical::event::{self, Event};
 use crate::canonical::order::CanonicalOrder;
 use crate::canonical::rejection::Rejection;
+use crate::normalize::{Message, Messages};
 
 /// The draft's outcome on an empty state, as JSON. `published_at`: epoch milliseconds.
 ///
@@ -42,6 +43,18 @@ pub fn preview(draft: &Draft, published_at: i64) -> Value {
             "warnings": cancellation.warnings,
         }),
         DraftBody::Rejection(rejection) => rejected(rejection),
+    }
+}
+
+/// The outcome of each message of a delivery: as [`preview`], `{"outcome": "ignored"}`, or `{"items": […]}` of a batch.
+pub fn preview_all(messages: &Messages, published_at: i64) -> Value {
+    let one = |message: &Message| match message {
+        Message::Draft(draft) => preview(draft, published_at),
+        Message::Ignored => json!({ "outcome": "ignored" }),
+    };
+    match messages {
+        Messages::One(message) => one(message),
+        Messages::Many(messages) => json!({ "items": messages.iter().map(one).collect::<Vec<_>>() }),
     }
 }
 

@@ -210,6 +210,14 @@ mod tests {
                 "{ \"id\": order_id(.order_id), \"lines\": each(.line_items) -> |_i, line| {\n  row = lookup(line.code, \"services\")\n  { \"minutes\": row.minuts } } }",
                 "3:16: no field `minuts` in the schema, did you mean `minutes`?",
             ),
+            (
+                "{ \"id\": order_id(.order_id), \"lines\": each_pair(.line_items, .line_items) -> |_i, _a, b| { { \"minutes\": integer(b.szie) } } }",
+                "no field `szie` in the schema, did you mean `size`?",
+            ),
+            (
+                "{ \"id\": order_id(.order_id), \"lines\": each_pair(.line_items, .line_itmes) -> |_i, _a, b| { { \"minutes\": integer(b.size) } } }",
+                "no field `line_itmes` in the schema, did you mean `line_items`?",
+            ),
             ("{ \"id\": order_id(.notes) }", "1:3: `id` may be null, but the result needs it"),
             ("{ \"di\": order_id(.order_id) }", "1:3: `di` is no member of the result, did you mean `id`?"),
             ("{ \"notes\": text(.notes, \"notes\") }", "1:1: `id` is missing in the result"),

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use vrl::value::Value;
+use vrl::value::{Kind, Value};
 
 use crate::canonical::draft::{CancellationDraft, Draft, DraftBody, DraftHead, Intent, OrderDraft};
 use crate::canonical::ids::OrderKey;
 use crate::canonical::order::{CanonicalOrder, SCHEMA, Status, Warning};
-use crate::canonical::rejection::{Code, Problem, Rejection};
+use crate::canonical::rejection::{Code, Problem, Rejection, Stage};
 use crate::normalize::decode::{decode, is_empty, remove_empty};
+use crate::normalize::embedded;
 use crate::normalize::functions::{Findings, as_text};
-use crate::normalize::manifest::{Http, Manifest, Pointer, RouteSpec, Target};
+use crate::normalize::manifest::{Embedded, Http, Manifest, Pointer, RouteSpec, Target};
 use crate::normalize::outcome::{MappedCancellation, MappedOrder};
 use crate::normalize::program::{Defect, Program};
 use crate::normalize::validate::Validator;
@@ -44,6 +45,11 @@ impl Route {
         &self.adapter
     }
 
+    /// What the schema says of the payload.
+    pub fn schema_kind(&self) -> &Kind {
+        self.validator.schema_kind()
+    }
+
     pub fn target(&self) -> Target {
         self.spec.target
     }
@@ -51,6 +57,22 @@ impl Route {
     /// How it is reached over HTTP, if it is.
     pub fn http(&self) -> Option<&Http> {
         self.spec.http.as_ref()
+    }
+
+    /// A JSON document in a member of the payload, if there is one.
+    pub fn embedded(&self) -> Option<&Embedded> {
+        self.spec.embedded.as_ref()
+    }
+
+    /// Whether both routes make the same of a payload that comes without a path.
+    pub(super) fn maps_like(&self, other: &Self) -> bool {
+        let intent = |target| if target == Target::OrderUpsert { Target::OrderCreated } else { target };
+        Arc::ptr_eq(&self.program, &other.program)
+            && Arc::ptr_eq(&self.validator, &other.validator)
+            && intent(self.spec.target) == intent(other.spec.target)
+            && self.spec.requires == other.spec.requires
+            && self.spec.id == other.spec.id
+            && self.spec.lines == other.spec.lines
     }
 
     /// Largest body, inclusive.
@@ -64,21 +86,34 @@ impl Route {
     /// # Errors
     /// [`Defect`]: the mapping is at fault, not the sender.
     pub fn normalize(&self, delivery: &Verified) -> Result<Draft, Defect> {
-        let mut payload = match decode(delivery.body()) {
-            Ok(payload) => payload,
-            Err(rejection) => return Ok(self.draft(delivery, None, DraftBody::Rejection(rejection))),
-        };
+        match decode(delivery.body()) {
+            Ok(payload) => self.map(delivery, payload, Vec::new()),
+            Err(rejection) => Ok(self.draft(delivery, None, DraftBody::Rejection(rejection))),
+        }
+    }
+
+    /// Validates and maps a decoded payload. `found`: what is wrong with it already, at pointers into it; it is
+    /// reported with the problems of its stage.
+    ///
+    /// # Errors
+    /// As [`Self::normalize`].
+    pub(super) fn map(&self, delivery: &Verified, mut payload: Value, found: Vec<Problem>) -> Result<Draft, Defect> {
         let id = self.order_id(&payload);
+        let unreadable = self.open_embedded(&mut payload);
         remove_empty(&mut payload);
         let revision = self.spec.revision.iter().find(|field| is_present(&payload, field)).cloned();
-        if let Some(rejection) = self.validate(&payload) {
+        let (early, late) = found.into_iter().partition(|problem| problem.code.stage() <= Stage::Count);
+        if let Some(rejection) = self.validate(&payload, early) {
             return Ok(self.draft(delivery, id, DraftBody::Rejection(rejection)));
         }
-        let (result, Findings { mut problems, warnings }) = self.program.run(payload, delivery.binding())?;
+        let (result, Findings { mut problems, mut warnings }) = self.program.run(payload, delivery.binding())?;
+        let late: Vec<Problem> = late;
+        problems.extend(late);
         problems.extend(self.other_order(delivery, id.as_deref()));
         if let Some(rejection) = self.reject(problems) {
             return Ok(self.draft(delivery, id, DraftBody::Rejection(rejection)));
         }
+        warnings.extend(unreadable);
         let warnings = self.in_order(warnings);
         let (id, body) = match self.spec.target {
             Target::OrderCancelled => self.cancellation(result, warnings)?,
@@ -101,8 +136,23 @@ impl Route {
         identifier::order_id(id).ok().map(str::to_owned)
     }
 
-    fn validate(&self, payload: &Value) -> Option<Rejection> {
+    /// Opens the document embedded in the payload, if the route has one; a remark if it cannot be used.
+    fn open_embedded(&self, payload: &mut Value) -> Option<(String, Warning)> {
+        let embedded = self.spec.embedded.as_ref()?;
+        let id = payload.get(&self.spec.id.path).and_then(as_text).unwrap_or_default().to_owned();
+        let is_open = embedded::open(payload, embedded, &id);
+        (!is_open).then(|| (embedded.at.text.clone(), Warning::RawPayloadUnreadable))
+    }
+
+    fn validate(&self, payload: &Value, found: Vec<Problem>) -> Option<Rejection> {
         let mut problems = self.validator.check(payload);
+        // The schema may say the same of the same place.
+        let more: Vec<Problem> =
+            found.into_iter().filter(|found| !problems.iter().any(|known| known.field == found.field)).collect();
+        if !more.is_empty() {
+            problems.extend(more);
+            self.validator.sort(&mut problems);
+        }
         for field in self.spec.requires.iter().filter(|field| !is_present(payload, field)) {
             let rank = self.rank(&field.text);
             let place = problems.iter().position(|problem| self.rank(&problem.field) > rank);
@@ -176,7 +226,7 @@ impl Route {
     fn canonical(&self, mapped: MappedOrder, warnings: Vec<Warning>, delivery: &Verified) -> CanonicalOrder {
         let key = OrderKey {
             tenant_id: delivery.binding().tenant_id.clone(),
-            source_key: self.adapter.source_key.clone(),
+            source_key: self.adapter.source_key(delivery.binding()).into_owned(),
             external_order_id: mapped.external_order_id,
         };
         CanonicalOrder {
@@ -221,22 +271,38 @@ impl Route {
     }
 
     fn draft(&self, delivery: &Verified, external_order_id: Option<String>, body: DraftBody) -> Draft {
-        let (binding, context) = (delivery.binding(), delivery.context());
-        let head = DraftHead {
-            tenant_id: binding.tenant_id.clone(),
-            source_system: self.adapter.source_system,
-            source_key: self.adapter.source_key.clone(),
-            external_order_id,
-            binding: binding.name.clone(),
-            received_from: context.received_from.clone(),
-            received_at: context.received_at,
-            correlation_id: context.correlation_id.clone(),
-            raw_sha256: delivery.digest(),
-            retry_count: context.retry_count,
-            transformation_version: self.adapter.transformation_version(),
-        };
-        Draft { head, body, raw: delivery.body().clone() }
+        let mut draft = draft(&self.adapter, delivery, external_order_id, body);
+        draft.head.route = Some(format!("{}/{}", self.adapter.name, self.spec.name));
+        draft
     }
+}
+
+/// What the adapter makes of the delivery, with its circumstances.
+pub(super) fn draft(
+    adapter: &Manifest,
+    delivery: &Verified,
+    external_order_id: Option<String>,
+    body: DraftBody,
+) -> Draft {
+    let (binding, context) = (delivery.binding(), delivery.context());
+    let head = DraftHead {
+        tenant_id: binding.tenant_id.clone(),
+        source_system: adapter.source_system,
+        source_key: adapter.source_key(binding).into_owned(),
+        external_order_id,
+        binding: binding.name.clone(),
+        received_from: context.received_from.clone(),
+        received_at: context.received_at,
+        correlation_id: context.correlation_id.clone(),
+        raw_sha256: delivery.digest(),
+        retry_count: context.retry_count,
+        transformation_version: adapter.transformation_version(),
+        route: None,
+        path: context.path.iter().cloned().collect(),
+        replay_of: context.replay_of,
+        delivery_id: None,
+    };
+    Draft { head, body, raw: delivery.body().clone() }
 }
 
 fn is_present(payload: &Value, field: &Pointer) -> bool {
@@ -244,122 +310,4 @@ fn is_present(payload: &Value, field: &Pointer) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::*;
-    use crate::canonical::ids::Sha256Digest;
-    use crate::normalize::tests::{adapters, binding};
-    use crate::verify::Context;
-
-    const ORDER: &[u8] = include_bytes!("../../mappings/pyxis/cases/order/input.json");
-
-    fn delivery(body: impl Into<Bytes>) -> Verified {
-        let context = Context {
-            received_from: "http".into(),
-            received_at: 1_772_612_131_210,
-            correlation_id: "c-1".into(),
-            retry_count: 2,
-            ..Context::default()
-        };
-        Verified::by_operator(Arc::new(binding()), body.into(), context)
-    }
-
-    fn normalize(route: &str, body: impl Into<Bytes>) -> Draft {
-        let adapters = adapters();
-        let route = adapters.adapter("pyxis").and_then(|adapter| adapter.route(route)).expect("the route is there");
-        route.normalize(&delivery(body)).expect("the mapping has no defect")
-    }
-
-    #[test]
-    fn the_example_of_the_contract_has_the_digest_printed_there() {
-        let DraftBody::Order(draft) = normalize("order", ORDER).body else { panic!("expected an order") };
-
-        assert_eq!(draft.digest.to_string(), "abe06f7d585ef87d46c736e04388111f01943047fa37a63adc574b88580dce53");
-        assert_eq!(
-            (draft.intent, draft.id_field.as_str(), draft.revision_field.as_str()),
-            (Intent::Upsert, "/order_id", "/created_at")
-        );
-    }
-
-    #[test]
-    fn a_rejected_payload_keeps_its_order_id_and_every_circumstance() {
-        let draft = normalize("order", r#"{"order_id": "PYX-1", "created_at": "soon"}"#);
-
-        assert!(matches!(draft.body, DraftBody::Rejection(_)));
-        assert_eq!(draft.head.external_order_id.as_deref(), Some("PYX-1"));
-        assert_eq!(draft.head.partition_key(), "north|pyxis|PYX-1");
-        assert_eq!((draft.head.received_at, draft.head.retry_count), (1_772_612_131_210, 2));
-        assert_eq!(draft.head.transformation_version, "pyxis/1.0.0");
-        assert_eq!(draft.head.raw_sha256, Sha256Digest::of(&draft.raw));
-    }
-
-    #[test]
-    fn an_order_id_of_unusable_shape_is_none() {
-        for body in [r#"{"order_id": "a b"}"#, r#"{"order_id": 7}"#, "{}", "[]", "{", "7"] {
-            assert_eq!(normalize("order", body).head.external_order_id, None, "{body}");
-        }
-    }
-
-    #[test]
-    fn a_refused_delivery_is_read_for_its_order_id() {
-        let adapters = adapters();
-        let route = adapters.adapter("pyxis").and_then(|adapter| adapter.route("order")).expect("the route is there");
-        let rejection = Rejection::one(Code::UnsupportedMediaType, "", "expected application/json");
-
-        let draft = route.refuse(&delivery(ORDER), rejection.clone());
-
-        assert_eq!(draft.head.external_order_id.as_deref(), Some("PYX-FR-20260304-7731"));
-        assert_eq!(draft.body, DraftBody::Rejection(rejection));
-    }
-
-    #[test]
-    fn no_value_in_any_place_makes_the_mapping_fail() {
-        let adapters = adapters();
-        let route = adapters.adapter("pyxis").and_then(|adapter| adapter.route("order")).expect("the route is there");
-        let order: serde_json::Value = serde_json::from_slice(ORDER).expect("the example is JSON");
-        let odd = [
-            r#"null"#,
-            "true",
-            "0",
-            "-1",
-            "1e400",
-            "1e-400",
-            "\"\"",
-            r#""\u0000""#,
-            r#""\u0007""#,
-            r#""?""#,
-            r#""0""#,
-            "[]",
-            "[null]",
-            "{}",
-            r#"{"$number": "1"}"#,
-            r#""2026-02-30T25:61:61+99:99""#,
-            r#""+""#,
-            r#""@.""#,
-            r#""(0)""#,
-        ];
-        let mut places = Vec::new();
-        collect("", &order, &mut places);
-
-        for (place, value) in places.iter().flat_map(|place| odd.iter().map(move |value| (place, value))) {
-            let mut payload = order.clone();
-            let spot = payload.pointer_mut(place).expect("the place is there");
-            *spot = serde_json::from_str(value).expect("an odd value is JSON");
-
-            let draft = route.normalize(&delivery(payload.to_string()));
-
-            assert!(draft.is_ok(), "{value} at {place}: {draft:?}");
-        }
-    }
-
-    fn collect(path: &str, value: &serde_json::Value, places: &mut Vec<String>) {
-        places.push(path.to_owned());
-        for (name, member) in value.as_object().into_iter().flatten() {
-            collect(&format!("{path}/{name}"), member, places);
-        }
-        for (index, element) in value.as_array().into_iter().flatten().enumerate() {
-            collect(&format!("{path}/{index}"), element, places);
-        }
-    }
-}
+mod tests;

@@ -206,14 +206,13 @@ impl Walk<'_> {
             self.field_arguments(function.as_ref(), call);
         }
         if let Some(closure) = &call.closure {
-            let element = kinds.into_iter().next().flatten();
-            let element = element.and_then(|kind| Some(kind.as_array()?.reduced_kind()));
+            // The index, then an element of each array, in the order of the arguments.
+            let element = |kind: Option<Kind>| kind.and_then(|kind| Some(kind.as_array()?.reduced_kind()));
+            let bounds = kinds.into_iter().map(|kind| element(kind).map_or(Bound::Other(None), Bound::Element));
+            let mut bounds = std::iter::once(Bound::Other(None)).chain(bounds);
             let outer = self.names.len();
-            for (position, variable) in closure.inner().variables.iter().enumerate() {
-                let bound = match (position, &element) {
-                    (1, Some(kind)) => Bound::Element(kind.clone()),
-                    _ => Bound::Other(None),
-                };
+            for variable in &closure.inner().variables {
+                let bound = bounds.next().unwrap_or(Bound::Other(None));
                 self.names.push((variable.inner().clone(), bound));
             }
             self.block(closure.inner().block.inner());
@@ -243,7 +242,7 @@ impl Walk<'_> {
             let positional = call.arguments.iter().filter(|argument| argument.inner().ident.is_none()).nth(index);
             let named = call.arguments.iter().find(|argument| keyword(argument.inner()) == Some(name));
             let Some(argument) = named.or(positional) else { continue };
-            if name == "field" && has_at {
+            if ["field", "amount"].contains(&name) && has_at {
                 continue;
             }
             let expr = &argument.inner().expr;

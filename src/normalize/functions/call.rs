@@ -122,7 +122,11 @@ impl FunctionExpression for Call {
             }
             Source::Computed { value, at } => {
                 let value = value.resolve(ctx)?;
-                Run::with(|run| self.apply(Some(&value).filter(|value| !value.is_null()), at, country, run))
+                let value = Some(&value).filter(|value| !value.is_null());
+                Run::with(|run| match run.is_refused(value) {
+                    true => self.rule.placeholder(),
+                    false => self.apply(value, at, country, run),
+                })
             }
         })
     }
@@ -137,9 +141,6 @@ impl Call {
     /// The canonical value; a refused one is recorded and stands as a placeholder of the right type, so that the
     /// mapping goes on and finds the problems of the other fields too.
     fn apply(&self, value: Option<&Value>, at: &Field, country: Country<'_>, run: &mut Run) -> Value {
-        if run.is_refused(value) {
-            return self.rule.placeholder();
-        }
         let outcome = match value {
             Some(value) => self.rule.apply(value, at, country, run),
             None => Ok(None),
@@ -163,6 +164,13 @@ impl Call {
 }
 
 impl Source {
+    /// The field to name.
+    pub fn place(&self) -> &Field {
+        match self {
+            Self::Field(at) | Self::Computed { at, .. } => at,
+        }
+    }
+
     pub fn kind(&self, state: &TypeState) -> Kind {
         match self {
             Self::Field(field) => field.kind().clone(),
@@ -205,6 +213,19 @@ impl Arguments<'_> {
             },
             None => Ok(None),
         }
+    }
+
+    /// The constant texts of `keyword`, at least one.
+    pub fn texts(&self, keyword: &'static str) -> Result<Option<Vec<String>>, Mistake> {
+        let wrong = || self.mistake(format!("`{keyword}`: expected an array of one or more constant texts"));
+        let elements = match self.list.optional_array(keyword) {
+            Ok(Some(elements)) => elements,
+            Ok(None) => return Ok(None),
+            Err(_) => return Err(wrong()),
+        };
+        let text = |element: Expr| Some(as_text(&element.resolve_constant(self.state)?)?.to_owned());
+        let texts: Option<Vec<_>> = elements.into_iter().map(text).collect();
+        texts.filter(|texts| !texts.is_empty()).map(Some).ok_or_else(wrong)
     }
 
     /// The constant integer of `keyword`.

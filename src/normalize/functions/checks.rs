@@ -4,13 +4,14 @@ use vrl::compiler::function::{ArgumentList, Compiled, Example, FunctionCompileCo
 use vrl::compiler::{
     Context, Expression, Function, FunctionExpression, Resolved, TypeDef, TypeState, value::kind as kinds,
 };
-use vrl::value::Value;
+use vrl::value::{Kind, Value};
 
 use crate::canonical::order::Warning;
 use crate::canonical::rejection::Code;
 use crate::normalize::functions::call::Arguments;
 use crate::normalize::functions::field::Field;
 use crate::normalize::functions::registry::warning;
+use crate::normalize::functions::rule::REFUSED;
 use crate::normalize::functions::run::Run;
 use crate::normalize::functions::{Known, describe};
 
@@ -28,7 +29,10 @@ pub struct CheckFunction {
 
 #[derive(Debug, Clone)]
 enum Check {
-    Required,
+    /// `stand_in`: of the value's type, so that the mapping goes on without a second problem.
+    Required {
+        stand_in: Value,
+    },
     /// Told apart from other calls by its place in the program.
     Unique {
         call: usize,
@@ -55,7 +59,7 @@ pub fn checks(known: &Known) -> Vec<CheckFunction> {
             "required",
             "The value; `FIELD_REQUIRED` at the field if it is null.",
             const { &[Parameter::required("value", kinds::ANY, "what must not be null"), AT] },
-            |_| Ok(Check::Required),
+            |arguments| Ok(Check::Required { stand_in: stand_in(arguments) }),
         ),
         function(
             "unique",
@@ -137,10 +141,10 @@ impl FunctionExpression for Call {
 
     fn type_def(&self, state: &TypeState) -> TypeDef {
         let mut kind = match (&self.check, &self.value) {
-            (Check::Required | Check::Unique { .. }, Some(value)) => value.type_def(state).kind().clone(),
+            (Check::Required { .. } | Check::Unique { .. }, Some(value)) => value.type_def(state).kind().clone(),
             _ => return TypeDef::null(),
         };
-        if matches!(self.check, Check::Required) {
+        if matches!(self.check, Check::Required { .. }) {
             kind.remove_null();
             kind.remove_undefined();
         }
@@ -151,11 +155,12 @@ impl FunctionExpression for Call {
 impl Call {
     fn apply(&self, value: Value, run: &mut Run) -> Value {
         match &self.check {
-            Check::Required => {
-                if value.is_null() {
-                    run.problem(Code::FieldRequired, &self.at, "is required");
+            Check::Required { stand_in } => {
+                if !value.is_null() {
+                    return value;
                 }
-                value
+                run.problem(Code::FieldRequired, &self.at, "is required");
+                stand_in.clone()
             }
             Check::Unique { call } => {
                 if !value.is_null() && !run.is_first(*call, value.to_string()) {
@@ -174,5 +179,17 @@ impl Call {
                 Value::Null
             }
         }
+    }
+}
+
+/// Stands for a value that is not there.
+fn stand_in(arguments: &Arguments<'_>) -> Value {
+    let value = arguments.list.optional("value");
+    let kind = value.map_or_else(Kind::null, |value| value.type_def(arguments.state).kind().clone());
+    match () {
+        () if kind.contains_bytes() => Value::from(REFUSED),
+        () if kind.contains_integer() => Value::Integer(0),
+        () if kind.contains_boolean() => Value::Boolean(false),
+        () => Value::Null,
     }
 }

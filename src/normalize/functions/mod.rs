@@ -43,8 +43,11 @@ mod describe {
 
 /// Every function of the mapping language.
 pub fn all(known: &Known) -> Vec<Box<dyn Function>> {
-    let mut functions: Vec<Box<dyn Function>> =
-        vec![Box::new(each::Each { known: known.clone() }), Box::new(money::Money { known: known.clone() })];
+    let mut functions: Vec<Box<dyn Function>> = vec![
+        Box::new(each::Each { known: known.clone(), pairs: false }),
+        Box::new(each::Each { known: known.clone(), pairs: true }),
+        Box::new(money::Money { known: known.clone() }),
+    ];
     functions.extend(registry::value_functions(known).into_iter().map(|function| Box::new(function) as _));
     functions.extend(checks::checks(known).into_iter().map(|function| Box::new(function) as _));
     functions.extend(plain::plain_functions().into_iter().map(|function| Box::new(function) as _));
@@ -73,7 +76,7 @@ pub fn reference() -> String {
 
 /// Whether an argument of a function must be a field, or may be one.
 pub fn field_parameters(function: &dyn Function) -> impl Iterator<Item = (usize, &'static str)> {
-    let names = ["field", "at", "amount", "currency"];
+    let names = ["field", "beside", "at", "amount", "currency"];
     let parameters = function.parameters().iter().enumerate();
     parameters.map(|(index, parameter)| (index, parameter.keyword)).filter(move |(_, name)| names.contains(name))
 }

@@ -12,7 +12,7 @@ use vrl::value::{Kind, ObjectMap, Value};
 
 use crate::canonical::order::Warning;
 use crate::canonical::rejection::Code;
-use crate::normalize::functions::call::Arguments;
+use crate::normalize::functions::call::{AT, Arguments, Source};
 use crate::normalize::functions::field::{Field, as_text};
 use crate::normalize::functions::rule::{Country, REFUSED, numeric};
 use crate::normalize::functions::run::Run;
@@ -28,7 +28,7 @@ pub struct Money {
 
 #[derive(Debug, Clone)]
 struct Total {
-    amount: Field,
+    amount: Source,
     currency: Part,
     country: Box<dyn Expression>,
     optional: bool,
@@ -72,13 +72,14 @@ impl Function for Money {
             Parameter::required("amount", kinds::ANY, "the field with the amount"),
             Parameter::required("currency", kinds::ANY, "the field with the currency, or a constant such as \"EUR\""),
             Parameter::required("country", kinds::ANY, "the selling country"),
+            AT,
         ];
         PARAMETERS
     }
 
     fn compile(&self, state: &TypeState, ctx: &mut FunctionCompileContext, list: ArgumentList) -> Compiled {
         let arguments = Arguments { list: &list, state, known: &self.known, span: ctx.span() };
-        let amount = arguments.field(&list.required_expr("amount"), "amount")?;
+        let amount = arguments.source("amount")?;
         let currency = match list.required_expr("currency") {
             Expr::Literal(_) => {
                 let code = arguments.text("currency")?.unwrap_or_default();
@@ -87,7 +88,8 @@ impl Function for Money {
             }
             expr => Part::Field(arguments.field(&expr, "currency")?),
         };
-        let optional = amount.is_optional();
+        let kind = amount.kind(state);
+        let optional = kind.contains_undefined() || kind.contains_null();
         Ok(Total { amount, currency, country: list.required("country"), optional }.as_expr())
     }
 }
@@ -95,7 +97,14 @@ impl Function for Money {
 impl FunctionExpression for Total {
     fn resolve(&self, ctx: &mut Context) -> Resolved {
         let country = self.country.resolve(ctx)?;
-        let amount = self.amount.get(ctx);
+        let computed = match &self.amount {
+            Source::Computed { value, .. } => value.resolve(ctx)?,
+            Source::Field(_) => Value::Null,
+        };
+        let amount = match &self.amount {
+            Source::Computed { .. } => Some(&computed).filter(|value| !value.is_null()),
+            Source::Field(field) => field.get(ctx),
+        };
         let currency = match &self.currency {
             Part::Field(field) => field.get(ctx),
             Part::Constant(_) => None,
@@ -116,6 +125,9 @@ impl Total {
         if amount.is_none() && code.is_none() && self.optional {
             return Value::Null;
         }
+        if run.is_refused(amount) {
+            return written(REFUSED, REFUSED);
+        }
         let currency = self.currency(code, country, run);
         let literal = amount.and_then(numeric);
         let amount = match (amount, literal) {
@@ -123,8 +135,7 @@ impl Total {
             (Some(_), None) => self.refuse(Code::InvalidType, "expected a number, or text such as \"1490.00\"", run),
             (_, Some(literal)) => self.amount(literal, currency, run),
         };
-        let currency = currency.map_or(REFUSED, |currency| currency.code());
-        ObjectMap::from([("amount".into(), Value::from(amount)), ("currency".into(), Value::from(currency))]).into()
+        written(&amount, currency.map_or(REFUSED, |currency| currency.code()))
     }
 
     fn amount(&self, literal: Numeric<'_>, currency: Option<Currency>, run: &mut Run) -> String {
@@ -135,13 +146,13 @@ impl Total {
     }
 
     fn refuse(&self, code: Code, message: &str, run: &mut Run) -> String {
-        run.problem(code, &self.amount, message);
+        run.problem(code, self.amount.place(), message);
         REFUSED.to_owned()
     }
 
     fn currency(&self, code: Option<&Value>, country: Country<'_>, run: &mut Run) -> Option<Currency> {
         let (found, field) = match &self.currency {
-            Part::Constant(currency) => (Ok(*currency), &self.amount),
+            Part::Constant(currency) => (Ok(*currency), self.amount.place()),
             Part::Field(field) => match code {
                 None => (Err((Code::FieldRequired, "is required".to_owned())), field),
                 Some(code) => match as_text(code) {
@@ -163,4 +174,8 @@ impl Total {
             }
         }
     }
+}
+
+fn written(amount: &str, currency: &str) -> Value {
+    ObjectMap::from([("amount".into(), Value::from(amount)), ("currency".into(), Value::from(currency))]).into()
 }

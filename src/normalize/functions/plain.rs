@@ -9,6 +9,9 @@ use vrl::value::{Kind, Value};
 
 use crate::normalize::functions::describe;
 use crate::normalize::functions::field::as_text;
+use crate::normalize::functions::rule::REFUSED;
+use crate::normalize::value::Numeric;
+use crate::normalize::value::decimal::Decimal;
 use crate::normalize::value::text::is_blank;
 
 /// A function of values.
@@ -32,6 +35,9 @@ enum Operation {
     ToText,
     IsBefore,
     IsIn,
+    IsPresent,
+    Sum,
+    Product,
 }
 
 #[derive(Debug, Clone)]
@@ -43,6 +49,8 @@ struct Call {
 }
 
 const TEXT: Parameter = Parameter::required("value", kinds::BYTES | kinds::NULL | kinds::UNDEFINED, "text or null");
+const DECIMAL_1: Parameter = Parameter::required("first", kinds::BYTES | kinds::NULL | kinds::UNDEFINED, "a decimal");
+const DECIMAL_2: Parameter = Parameter::required("second", kinds::BYTES | kinds::NULL | kinds::UNDEFINED, "a decimal");
 const LIST: Parameter = Parameter::required("values", kinds::ARRAY, "an array written out: `[a, b]`");
 
 /// The functions that only compute.
@@ -94,6 +102,24 @@ pub fn plain_functions() -> Vec<PlainFunction> {
             "Whether the value is one of the array's.",
             const { &[Parameter::required("value", kinds::ANY, "any value"), LIST] },
             Operation::IsIn,
+        ),
+        function(
+            "is_present",
+            "Whether there is a value: false for null.",
+            const { &[Parameter::required("value", kinds::ANY, "any value")] },
+            Operation::IsPresent,
+        ),
+        function(
+            "sum",
+            "The exact sum of an array of decimals, such as `each` makes; null ones are left out, null if none is left.",
+            const { &[Parameter::required("decimals", kinds::ARRAY, "an array of decimals")] },
+            Operation::Sum,
+        ),
+        function(
+            "product",
+            "The exact product of two decimals; null if either is.",
+            const { &[DECIMAL_1, DECIMAL_2] },
+            Operation::Product,
         ),
     ]
 }
@@ -172,7 +198,15 @@ impl FunctionExpression for Call {
             }
             Operation::Join if kinds.any(|kind| !kind.contains_null()) => Kind::bytes(),
             Operation::Join | Operation::Part => Kind::bytes().or_null(),
-            Operation::IsBefore | Operation::IsIn => Kind::boolean(),
+            Operation::IsBefore | Operation::IsIn | Operation::IsPresent => Kind::boolean(),
+            Operation::Sum => Kind::bytes().or_null(),
+            Operation::Product => match self.rest.iter().any(|value| {
+                let kind = value.type_def(state).kind().clone();
+                kind.contains_null() || kind.contains_undefined()
+            }) {
+                true => Kind::bytes().or_null(),
+                false => Kind::bytes(),
+            },
             _ if first_is_null() => Kind::bytes().or_null(),
             _ => Kind::bytes(),
         };
@@ -207,7 +241,32 @@ impl Operation {
                 let [first, second] = [0, 1].map(|at| rest.get(at).and_then(Value::as_integer));
                 Value::Boolean(first.zip(second).is_some_and(|(first, second)| first < second))
             }
+            Self::IsPresent => Value::Boolean(rest.first().is_some_and(|value| !value.is_null())),
+            Self::Sum => {
+                let elements = rest.first().and_then(Value::as_array).into_iter().flatten();
+                let terms = elements.filter(|value| !value.is_null());
+                terms.map(operand).reduce(|sum, term| Some(sum?.plus(&term?))).map_or(Value::Null, calculated)
+            }
+            Self::Product => match rest {
+                [first, second] if !first.is_null() && !second.is_null() => {
+                    calculated(operand(first).zip(operand(second)).map(|(first, second)| first.times(&second)))
+                }
+                _ => Value::Null,
+            },
             Self::IsIn => Value::Boolean(rest.first().is_some_and(|value| values.contains(value))),
         }
     }
+}
+
+/// Longest operand: a product of four numbers of the largest size fits, and multiplying stays cheap.
+const MAX_OPERAND_CHARS: usize = 128;
+
+fn operand(value: &Value) -> Option<Decimal> {
+    let text = as_text(value).filter(|text| text.len() <= MAX_OPERAND_CHARS)?;
+    Decimal::parse(Numeric::Text(text))
+}
+
+/// What was calculated of something refused is refused, too; its problem is recorded already.
+fn calculated(result: Option<Decimal>) -> Value {
+    result.map_or(Value::from(REFUSED), |decimal| Value::from(decimal.to_exact_text()))
 }

@@ -9,10 +9,20 @@ use crate::normalize::functions::Known;
 use crate::normalize::functions::call::{AT, Arguments, FIELD, Mistake, ValueFunction};
 use crate::normalize::functions::rule::{Otherwise, Rule};
 use crate::normalize::value::text;
+use crate::normalize::value::time_form::TimeForm;
 
 const COUNTRY: Parameter = Parameter::required("country", kinds::ANY, "the selling country");
 const FIELD_ONLY: &[Parameter] = &[FIELD, AT];
 const LOCAL: &[Parameter] = &[FIELD, COUNTRY, AT];
+const TIME: &[Parameter] = &[
+    FIELD,
+    COUNTRY,
+    Parameter::optional("format", kinds::BYTES, "how it is written"),
+    Parameter::optional("zone", kinds::BYTES, "whose clock it is of"),
+    AT,
+];
+/// Most decimals of a number that is calculated with.
+const MAX_DECIMALS: i64 = 12;
 
 /// Every value function, bound to what the adapter knows.
 pub fn value_functions(known: &Known) -> Vec<ValueFunction> {
@@ -38,12 +48,12 @@ pub fn value_functions(known: &Known) -> Vec<ValueFunction> {
         function(
             "lookup",
             "The row of a code in a table: its value, or an object of its columns. A code without a row is \
-             `UNKNOWN_CODE`, or gives `otherwise` and the remark `warning`.",
+             `UNKNOWN_CODE`, or gives `otherwise` (a value of the table, or null) and the remark `warning`.",
             const {
                 &[
                     FIELD,
                     Parameter::required("table", kinds::BYTES, "name of the table"),
-                    Parameter::optional("otherwise", kinds::BYTES, "the value of a code without a row"),
+                    Parameter::optional("otherwise", kinds::BYTES | kinds::NULL, "the value of a code without a row"),
                     Parameter::optional("warning", kinds::BYTES, "the remark on a code without a row"),
                     AT,
                 ]
@@ -82,13 +92,23 @@ pub fn value_functions(known: &Known) -> Vec<ValueFunction> {
         }),
         function(
             "timestamp",
-            "A point in time as epoch milliseconds; without offset it is local time of `country`.",
-            LOCAL,
-            |_| Ok(Rule::Timestamp),
+            "A point in time as epoch milliseconds; without offset it is local time of `country`, or of `zone`, such as \
+             `Europe/Berlin`. `format`: directives of strptime such as `%d.%m.%Y %H:%M`, in the place of RFC 3339.",
+            TIME,
+            |arguments| time_form(arguments).map(Rule::Timestamp),
         ),
-        function("date", "A date as `YYYY-MM-DD`; a date-time is cut to its date in `country`.", LOCAL, |_| {
-            Ok(Rule::Date)
-        }),
+        function(
+            "date",
+            "A date as `YYYY-MM-DD`; a date-time is cut to its date in `country`, or in `zone`. `format` as above.",
+            TIME,
+            |arguments| time_form(arguments).map(Rule::Date),
+        ),
+        function(
+            "epoch",
+            "A point in time counted from 1970 in `unit`, `s` or `ms`, as epoch milliseconds.",
+            const { &[FIELD, Parameter::required("unit", kinds::BYTES, "what is counted"), AT] },
+            epoch_rule,
+        ),
         function(
             "integer",
             "An integer from `min` to `max`; `3.0` and `3e0` are 3.",
@@ -105,11 +125,64 @@ pub fn value_functions(known: &Known) -> Vec<ValueFunction> {
                 Ok(Rule::Integer { min: min.unwrap_or(i64::MIN), max: max.unwrap_or(i64::MAX) })
             },
         ),
+        function(
+            "decimal",
+            "A number with at most 15 digits before the point and `decimals` (default 12) behind it, as text, exact.",
+            const { &[FIELD, Parameter::optional("decimals", kinds::INTEGER, "most decimals"), AT] },
+            decimal_rule,
+        ),
         function("quantity", "A number above zero with at most 3 decimals, as text.", FIELD_ONLY, |_| {
             Ok(Rule::Quantity)
         }),
-        function("boolean", "`true` or `false`.", FIELD_ONLY, |_| Ok(Rule::Boolean)),
+        function(
+            "boolean",
+            "`true` or `false`; with `yes` and `no`, arrays of words, text that is one of them.",
+            const {
+                &[
+                    FIELD,
+                    Parameter::optional("yes", kinds::ARRAY, "the words for true"),
+                    Parameter::optional("no", kinds::ARRAY, "the words for false"),
+                    AT,
+                ]
+            },
+            boolean_rule,
+        ),
+        function(
+            "one_of",
+            "A code that is one of an array's.",
+            const { &[FIELD, Parameter::required("values", kinds::ARRAY, "the codes"), AT] },
+            |arguments| arguments.texts("values").map(|values| Rule::OneOf(values.unwrap_or_default())),
+        ),
     ]
+}
+
+fn time_form(arguments: &Arguments<'_>) -> Result<TimeForm, Mistake> {
+    let (format, zone) = (arguments.text("format")?, arguments.text("zone")?);
+    TimeForm::new(format.as_deref(), zone.as_deref()).map_err(|message| arguments.mistake(message))
+}
+
+fn epoch_rule(arguments: &Arguments<'_>) -> Result<Rule, Mistake> {
+    match arguments.text("unit")?.as_deref() {
+        Some("s") => Ok(Rule::Epoch { per_second: 1 }),
+        Some("ms") => Ok(Rule::Epoch { per_second: 1000 }),
+        _ => Err(arguments.mistake("`unit`: expected \"s\" or \"ms\"")),
+    }
+}
+
+fn decimal_rule(arguments: &Arguments<'_>) -> Result<Rule, Mistake> {
+    let decimals = arguments.integer("decimals")?.unwrap_or(MAX_DECIMALS);
+    let within = u64::try_from(decimals).ok().filter(|_| decimals <= MAX_DECIMALS);
+    let max_decimals = within.ok_or_else(|| arguments.mistake(format!("`decimals`: expected 0 to {MAX_DECIMALS}")))?;
+    Ok(Rule::Decimal { max_decimals })
+}
+
+fn boolean_rule(arguments: &Arguments<'_>) -> Result<Rule, Mistake> {
+    match (arguments.texts("yes")?, arguments.texts("no")?) {
+        (None, None) => Ok(Rule::Boolean),
+        (Some(yes), Some(no)) if !yes.iter().any(|word| no.contains(word)) => Ok(Rule::Words { yes, no }),
+        (Some(_), Some(_)) => Err(arguments.mistake("a word is both `yes` and `no`")),
+        _ => Err(arguments.mistake("`yes` and `no`: expected both or neither")),
+    }
 }
 
 fn text_rule(arguments: &Arguments<'_>) -> Result<Rule, Mistake> {
@@ -138,11 +211,11 @@ fn lookup_rule(arguments: &Arguments<'_>) -> Result<Rule, Mistake> {
         Some(name) => Some(warning(arguments, &name)?),
         None => None,
     };
-    let otherwise = arguments.text("otherwise")?.map(|value| Otherwise { value: Value::from(value), warning });
+    let otherwise = arguments.literal("otherwise")?.map(|value| Otherwise { value, warning });
     if warning.is_some() && otherwise.is_none() {
         return Err(arguments.mistake("`warning` without `otherwise`: an unknown code is a problem, not a remark"));
     }
-    if otherwise.as_ref().is_some_and(|otherwise| !table.holds(&otherwise.value)) {
+    if otherwise.as_ref().is_some_and(|Otherwise { value, .. }| !value.is_null() && !table.holds(value)) {
         return Err(arguments.mistake(format!("`otherwise` is not a value of the table `{name}`")));
     }
     Ok(Rule::Lookup { table: table.clone(), otherwise })

@@ -13,8 +13,9 @@ use crate::normalize::functions::field::{Field, as_text};
 use crate::normalize::functions::run::Run;
 use crate::normalize::tables::{Rows, Table};
 use crate::normalize::value::country::{self, SellingCountry};
+use crate::normalize::value::time_form::TimeForm;
 use crate::normalize::value::{
-    Invalid, Numeric, Text, code, email, identifier, integer, phone, postal_code, quantity, text, time,
+    Invalid, Numeric, Text, code, decimal, email, identifier, integer, phone, postal_code, quantity, text, time,
 };
 
 /// Stands for text that was refused. No payload gets here with it: every rule refuses U+0000.
@@ -26,18 +27,39 @@ pub enum Rule {
     OrderId,
     Text(text::Kind),
     Pattern(ValueRegex),
-    Lookup { table: Arc<Table>, otherwise: Option<Otherwise> },
-    Listed { parameter: String },
+    Lookup {
+        table: Arc<Table>,
+        otherwise: Option<Otherwise>,
+    },
+    Listed {
+        parameter: String,
+    },
     SellingCountry,
     AddressCountry,
     PostalCode,
     Phone,
     Email,
-    Timestamp,
-    Date,
-    Integer { min: i64, max: i64 },
+    Timestamp(TimeForm),
+    Date(TimeForm),
+    /// Units of the epoch in a second.
+    Epoch {
+        per_second: i64,
+    },
+    Integer {
+        min: i64,
+        max: i64,
+    },
+    Decimal {
+        max_decimals: u64,
+    },
     Quantity,
     Boolean,
+    /// The words for `true` and `false`.
+    Words {
+        yes: Vec<String>,
+        no: Vec<String>,
+    },
+    OneOf(Vec<String>),
 }
 
 /// What stands for a code that is in no row.
@@ -70,9 +92,19 @@ impl Rule {
                 let literal = numeric(value).ok_or_else(|| mistyped("an integer"))?;
                 integer::integer(literal, *min..=*max).map(|integer| Some(Value::Integer(integer)))
             }
+            Self::Epoch { per_second } => {
+                let literal = numeric(value).ok_or_else(|| mistyped("a number"))?;
+                let units = integer::integer(literal, i64::MIN..=i64::MAX)?;
+                let epoch_ms = units.saturating_mul(1000 / per_second);
+                time::Timestamp::from_epoch_ms(epoch_ms).map(|instant| Some(Value::Integer(instant.epoch_ms())))
+            }
             Self::Quantity => {
                 let literal = numeric(value).ok_or_else(|| mistyped("a number"))?;
                 quantity::quantity(literal).map(|quantity| Some(Value::from(quantity)))
+            }
+            Self::Decimal { max_decimals } => {
+                let literal = numeric(value).ok_or_else(|| mistyped("a number"))?;
+                decimal::text(literal, *max_decimals).map(|decimal| Some(Value::from(decimal)))
             }
             Self::Boolean => match value {
                 Value::Boolean(_) => Ok(Some(value.clone())),
@@ -105,12 +137,23 @@ impl Rule {
             Self::PostalCode => postal_code::postal_code(raw, country.code()).map(|code| Some(Value::from(code))),
             Self::Email => Ok(cleaned(email::email(raw)?, at, run)),
             Self::Phone => Ok(cleaned(phone::phone(raw, country.selling())?, at, run)),
-            Self::Timestamp => {
-                let instant = time::timestamp(raw, zone(raw, country, run)?)?;
+            Self::Timestamp(form) => {
+                let instant = form.timestamp(raw, zone(form, raw, country, run)?)?;
                 Ok(Some(Value::Integer(instant.epoch_ms())))
             }
-            Self::Date => time::date(raw, zone(raw, country, run)?).map(|date| Some(Value::from(date))),
-            Self::Integer { .. } | Self::Quantity | Self::Boolean => Err(mistyped("text")),
+            Self::Date(form) => form.date(raw, zone(form, raw, country, run)?).map(|date| Some(Value::from(date))),
+            Self::Words { yes, no } => match code::code(raw)? {
+                word if yes.iter().any(|known| known == word) => Ok(Some(Value::Boolean(true))),
+                word if no.iter().any(|known| known == word) => Ok(Some(Value::Boolean(false))),
+                _ => Err(Invalid::unknown(format!("expected one of: {}, {}", yes.join(", "), no.join(", ")))),
+            },
+            Self::OneOf(values) => match code::code(raw)? {
+                code if values.iter().any(|known| known == code) => Ok(some_text(code)),
+                _ => Err(Invalid::unknown(format!("expected one of: {}", values.join(", ")))),
+            },
+            Self::Integer { .. } | Self::Decimal { .. } | Self::Epoch { .. } | Self::Quantity | Self::Boolean => {
+                Err(mistyped("text"))
+            }
         }
     }
 
@@ -127,7 +170,9 @@ impl Rule {
     pub fn takes(&self) -> Kind {
         match self {
             // Text where the schema says that a source writes its numbers so.
-            Self::Integer { .. } | Self::Quantity => Kind::object(vrl::value::kind::Collection::any()).or_bytes(),
+            Self::Integer { .. } | Self::Decimal { .. } | Self::Epoch { .. } | Self::Quantity => {
+                Kind::object(vrl::value::kind::Collection::any()).or_bytes()
+            }
             Self::Boolean => Kind::boolean(),
             _ => Kind::bytes(),
         }
@@ -136,7 +181,7 @@ impl Rule {
     /// [`takes`](Self::takes) in words.
     pub fn expects(&self) -> &'static str {
         match self {
-            Self::Integer { .. } | Self::Quantity => "a number",
+            Self::Integer { .. } | Self::Decimal { .. } | Self::Epoch { .. } | Self::Quantity => "a number",
             Self::Boolean => "true or false",
             _ => "text",
         }
@@ -145,8 +190,9 @@ impl Rule {
     /// The type of the result, if there is one.
     pub fn gives(&self) -> Kind {
         match self {
-            Self::Integer { .. } | Self::Timestamp => Kind::integer(),
-            Self::Boolean => Kind::boolean(),
+            Self::Integer { .. } | Self::Timestamp(_) | Self::Epoch { .. } => Kind::integer(),
+            Self::Boolean | Self::Words { .. } => Kind::boolean(),
+            Self::Lookup { table, otherwise: Some(Otherwise { value: Value::Null, .. }) } => table.kind().or_null(),
             Self::Lookup { table, .. } => table.kind(),
             _ => Kind::bytes(),
         }
@@ -156,8 +202,8 @@ impl Rule {
     pub fn placeholder(&self) -> Value {
         match self {
             Self::Integer { min, .. } => Value::Integer(*min),
-            Self::Timestamp => Value::Integer(0),
-            Self::Boolean => Value::Boolean(false),
+            Self::Timestamp(_) | Self::Epoch { .. } => Value::Integer(0),
+            Self::Boolean | Self::Words { .. } => Value::Boolean(false),
             Self::Lookup { table, .. } => table.placeholder(),
             _ => Value::from(REFUSED),
         }
@@ -218,16 +264,11 @@ pub fn numeric(value: &Value) -> Option<Numeric<'_>> {
 ///
 /// # Errors
 /// `InvalidFormat` if the payload names no selling country, the binding has several and the time has no offset.
-fn zone(raw: &str, country: Country<'_>, run: &Run) -> Result<Option<SellingCountry>, Invalid> {
+fn zone(form: &TimeForm, raw: &str, country: Country<'_>, run: &Run) -> Result<Option<SellingCountry>, Invalid> {
     match (country, run.countries()) {
         (Country::Known(_) | Country::Refused, _) => Ok(country.selling()),
         (Country::Absent, [only]) => Ok(SellingCountry::from_code(only)),
-        // A date is a date everywhere; behind it comes the time, and only there an offset.
-        (Country::Absent, _)
-            if raw.len() == 10 || raw.bytes().skip(10).any(|b| matches!(b, b'Z' | b'z' | b'+' | b'-')) =>
-        {
-            Ok(None)
-        }
+        (Country::Absent, _) if form.is_complete(raw) => Ok(None),
         (Country::Absent, _) => Err(Invalid::format("expected a time with its offset: no selling country is given")),
     }
 }

@@ -39,11 +39,10 @@ pub struct Findings {
     pub warnings: Vec<(String, Warning)>,
 }
 
-/// The array an `each` goes through and the name its closure gives to the element.
+/// The arrays an `each` goes through together, each with the name its closure gives to the element.
 #[derive(Debug)]
 pub struct Loop {
-    pub element: Ident,
-    pub array: Field,
+    pub arrays: Vec<(Ident, Field)>,
 }
 
 #[derive(Debug)]
@@ -137,12 +136,12 @@ impl Run {
 // An element's pointer starts with that of its array, which may itself be found in an element further out.
 fn pointer_within(scopes: &[Scope], field: &Field) -> String {
     let Root::Element(element) = field.root() else { return field.pointer().to_owned() };
-    match scopes.iter().rposition(|scope| scope.of.element == *element) {
-        Some(at) => {
-            let (outer, scope) = (scopes.get(..at).unwrap_or(&[]), scopes.get(at));
-            let base = scope.map(|scope| (pointer_within(outer, &scope.of.array), scope.index));
-            base.map_or_else(String::new, |(array, index)| format!("{array}/{index}{}", field.pointer()))
-        }
+    let found = scopes.iter().enumerate().rev().find_map(|(at, scope)| {
+        let (_, array) = scope.of.arrays.iter().find(|(name, _)| name == element)?;
+        Some((scopes.get(..at).unwrap_or(&[]), scope.index, array))
+    });
+    match found {
+        Some((outer, index, array)) => format!("{}/{index}{}", pointer_within(outer, array), field.pointer()),
         None => field.pointer().to_owned(),
     }
 }

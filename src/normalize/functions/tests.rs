@@ -22,7 +22,11 @@ const SCHEMA: &str = r#"{"type": "object", "required": ["id"], "properties": {
     "rooms": {"type": "array", "items": {"type": "object", "properties": {
         "name": {"type": "string"},
         "doors": {"type": "array", "items": {"type": "object", "properties": {"width": {"type": "number"}}}}}}},
+    "items": {"type": "array", "items": {"type": "object", "properties": {
+        "qty": {"type": "number"}, "price": {"type": ["string", "number"]}, "kind": {"type": "string"}}}},
     "tags": {"type": "array", "items": {"type": "string"}}}}"#;
+/// What a line costs, exactly.
+const LINES: &str = "each(.items) -> |_i, item| { product(decimal(item.qty), decimal(item.price)) }";
 
 const TEXT: Shape = Shape::Text;
 const INTEGER: Shape = Shape::Integer;
@@ -77,6 +81,10 @@ fn functions_give_the_canonical_value() {
         ("text(.a, \"name\")", TEXT, json!({"id": "x", "a": " M  \u{7} n "}), json!("M n")),
         ("text(.a, \"notes\")", TEXT, json!({"id": "x"}), json!(null)),
         ("text(.a, \"notes\")", TEXT, json!({"id": "x", "a": "\u{7}"}), json!(null)),
+        ("lookup(.a, \"letters\", otherwise: null)", TEXT, json!({"id": "x", "a": "A"}), json!("first")),
+        ("lookup(.a, \"letters\", otherwise: null)", TEXT, json!({"id": "x", "a": "C"}), json!(null)),
+        ("epoch(.n, \"ms\")", INTEGER, json!({"id": "x", "n": 1_772_612_130_000_i64}), json!(1_772_612_130_000_i64)),
+        ("epoch(.n, \"ms\")", INTEGER, json!({"id": "x"}), json!(null)),
         ("pattern(.a, r'^[A-Z0-9_]{2,64}$')", TEXT, json!({"id": "x", "a": "BOILER_1"}), json!("BOILER_1")),
         ("lookup(.a, \"letters\")", TEXT, json!({"id": "x", "a": "B_9"}), json!("second")),
         ("lookup(.a, \"letters\", otherwise: \"none\")", TEXT, json!({"id": "x", "a": "C"}), json!("none")),
@@ -140,10 +148,147 @@ fn functions_give_the_canonical_value() {
             json!(["b"]),
         ),
         ("each(.tags) -> |_i, tag| { text(tag, \"code\") }", TEXTS, json!({"id": "x"}), json!([])),
+        (
+            "each_pair(.tags, .rooms) -> |i, tag, room| { join([to_text(i), text(tag, \"code\"), text(room.name, \"name\")], \" \") }",
+            TEXTS,
+            json!({"id": "x", "tags": ["a", "b", "c"], "rooms": [{"name": "hall"}, {}]}),
+            json!(["0 a hall", "1 b", "2 c"]),
+        ),
+        (
+            "each_pair(.tags, .rooms) -> |_i, tag, room| { join([text(tag, \"code\"), text(room.name, \"name\")], \" \") }",
+            TEXTS,
+            json!({"id": "x", "tags": ["a"], "rooms": [{"name": "hall"}, {"name": "attic"}]}),
+            json!(["a hall"]),
+        ),
+        (
+            "each_pair(.tags, .rooms) -> |_i, tag, room| { join([text(tag, \"code\"), text(room.name, \"name\")], \" \") }",
+            TEXTS,
+            json!({"id": "x", "tags": ["a"]}),
+            json!(["a"]),
+        ),
+        (
+            "each(.rooms) -> |_i, room| { each_pair(room.doors, .rooms) -> |_j, door, _other| { integer(door.width) } }",
+            ROOMS,
+            json!({"id": "x", "rooms": [{"doors": [{"width": 1}]}, {"doors": [{"width": 2}, {"width": 3}]}]}),
+            json!([[1], [2, 3]]),
+        ),
     ] {
         let (found, findings) = run(expression, shape, &payload);
 
         assert_eq!((found, findings.problems), (expected, vec![]), "{expression} of {payload}");
+    }
+}
+
+#[test]
+fn conversions_give_the_canonical_value() {
+    for (expression, shape, payload, expected) in [
+        ("decimal(.n)", TEXT, json!({"id": "x", "n": 12.50}), json!("12.5")),
+        ("decimal(.a, decimals: 2)", TEXT, json!({"id": "x", "a": "0012.50"}), json!("12.5")),
+        ("decimal(.n)", TEXT, json!({"id": "x"}), json!(null)),
+        ("boolean(.a, yes: [\"Y\", \"1\"], no: [\"N\"])", BOOLEAN, json!({"id": "x", "a": "1"}), json!(true)),
+        ("boolean(.a, yes: [\"Y\", \"1\"], no: [\"N\"])", BOOLEAN, json!({"id": "x", "a": "N"}), json!(false)),
+        ("one_of(.a, values: [\"A\", \"B\"])", TEXT, json!({"id": "x", "a": "B"}), json!("B")),
+        (
+            "timestamp(.time, \"ES\", format: \"%d/%m/%Y %H:%M\")",
+            INTEGER,
+            json!({"id": "x", "time": "01/07/2026 00:00"}),
+            json!(1_782_856_800_000_i64),
+        ),
+        (
+            "timestamp(.time, \"ES\", zone: \"Europe/Lisbon\")",
+            INTEGER,
+            json!({"id": "x", "time": "2026-06-30T23:00:00"}),
+            json!(1_782_856_800_000_i64),
+        ),
+        (
+            "timestamp(.time, null, format: \"%d/%m/%Y %H:%M %z\")",
+            INTEGER,
+            json!({"id": "x", "time": "01/07/2026 00:00 +0200"}),
+            json!(1_782_856_800_000_i64),
+        ),
+        (
+            "date(.time, \"ES\", format: \"%d.%m.%y\")",
+            TEXT,
+            json!({"id": "x", "time": "01.07.26"}),
+            json!("2026-07-01"),
+        ),
+        ("epoch(.n, \"s\")", INTEGER, json!({"id": "x", "n": 1_782_856_800}), json!(1_782_856_800_000_i64)),
+        ("epoch(.a, \"ms\")", INTEGER, json!({"id": "x", "a": "1782856800000"}), json!(1_782_856_800_000_i64)),
+        ("is_present(.a)", BOOLEAN, json!({"id": "x", "a": "y"}), json!(true)),
+        ("is_present(.a)", BOOLEAN, json!({"id": "x", "a": " "}), json!(false)),
+        ("is_present(.items)", BOOLEAN, json!({"id": "x", "items": []}), json!(false)),
+        (
+            "code = if .a == \"big\" || is_in(.b, [\"x\"]) { text(.a, \"code\") } else { text(.b, \"code\") }\ncode",
+            TEXT,
+            json!({"id": "x", "a": "small", "b": "z"}),
+            json!("z"),
+        ),
+    ] {
+        let (found, findings) = run(expression, shape, &payload);
+
+        assert_eq!((found, findings.problems), (expected, vec![]), "{expression} of {payload}");
+    }
+}
+
+#[test]
+fn a_total_is_calculated_exactly() {
+    let items = |items: Json| json!({"id": "x", "items": items});
+    for (payload, expected) in [
+        (items(json!([{"qty": 3, "price": "0.10"}, {"qty": 0.5, "price": 89.90}])), json!("45.25")),
+        (items(json!([{"qty": 3, "price": "0.1"}])), json!("0.3")),
+        (items(json!([{"qty": 3}, {"qty": 2, "price": "-1.5"}])), json!("-3")),
+        (items(json!([{"qty": 3}])), json!(null)),
+        (json!({"id": "x"}), json!(null)),
+    ] {
+        let (found, findings) = run(&format!("sum({LINES})"), TEXT, &payload);
+
+        assert_eq!((found, findings.problems), (expected, vec![]), "{payload}");
+    }
+    let total = format!("money(sum({LINES}), \"EUR\", \"FR\", at: .items)");
+    for (payload, expected) in [
+        (items(json!([{"qty": 3, "price": "29.95"}])), Ok(json!({"amount": "89.85", "currency": "EUR"}))),
+        (items(json!([{"qty": 3}])), Ok(json!(null))),
+        (
+            items(json!([{"qty": 0.333, "price": "29.95"}])),
+            Err("INVALID_FORMAT /items: expected at most 2 decimals for EUR"),
+        ),
+        (
+            items(json!([{"qty": 1, "price": "1"}, {"qty": 1, "price": "1,5"}])),
+            Err("INVALID_FORMAT /items/1/price: expected a decimal number such as `12.5`"),
+        ),
+    ] {
+        let (found, findings) = run(&total, MONEY, &payload);
+
+        let problems: Vec<_> = findings.problems.iter().map(|problem| format!("{} {problem}", problem.code)).collect();
+        match expected {
+            Ok(expected) => assert_eq!((found, problems), (expected, vec![]), "{payload}"),
+            Err(problem) => assert_eq!(problems, [problem], "{payload}"),
+        }
+    }
+}
+
+#[test]
+fn arguments_that_make_no_sense_do_not_compile() {
+    for (expression, expected) in [
+        ("timestamp(.time, \"FR\", zone: \"Mars/Base\")", "`zone`: no time zone `Mars/Base`"),
+        ("date(.time, \"FR\", format: \"%H:%M\")", "`format`: expected directives that give a date"),
+        ("epoch(.n, \"h\")", "`unit`: expected \"s\" or \"ms\""),
+        ("decimal(.n, decimals: 13)", "`decimals`: expected 0 to 12"),
+        ("boolean(.a, yes: [\"Y\"])", "`yes` and `no`: expected both or neither"),
+        ("boolean(.a, yes: [\"Y\"], no: [\"Y\"])", "a word is both `yes` and `no`"),
+        ("one_of(.a, values: [])", "`values`: expected an array of one or more constant texts"),
+        ("one_of(.a, values: [.b])", "`values`: expected an array of one or more constant texts"),
+        ("money(sum([]), \"EUR\", \"FR\")", "`amount` is computed: name the field to blame with `at:`"),
+        ("boolean(.n)", "`boolean` takes true or false, the field is"),
+    ] {
+        let validator = Validator::parse("test.schema.json", SCHEMA).unwrap_or_else(|report| panic!("{report}"));
+        const MEMBERS: &[Member] = &[Member { name: "it", shape: Shape::Text, required: false }];
+        let source = format!("{{ \"it\": {expression} }}");
+        let (kind, shape) = (validator.schema_kind(), Shape::Object(MEMBERS));
+
+        let report = Program::compile(Path::new("test.vrl"), &source, kind, &shape, &known()).expect_err(expression);
+
+        assert!(report.to_string().contains(expected), "{expression}: {report}");
     }
 }
 
@@ -161,6 +306,42 @@ fn problems_name_the_field_they_were_found_at() {
             TEXT,
             json!({"id": "x", "a": "B_"}),
             "UNKNOWN_CODE /a: expected a code of the table `letters`",
+        ),
+        (
+            "one_of(.a, values: [\"A\", \"B\"])",
+            TEXT,
+            json!({"id": "x", "a": "a"}),
+            "UNKNOWN_CODE /a: expected one of: A, B",
+        ),
+        (
+            "boolean(.a, yes: [\"Y\"], no: [\"N\"])",
+            BOOLEAN,
+            json!({"id": "x", "a": "yes"}),
+            "UNKNOWN_CODE /a: expected one of: Y, N",
+        ),
+        (
+            "lookup(upper(\"c\"), \"letters\", at: .b)",
+            TEXT,
+            json!({"id": "x"}),
+            "UNKNOWN_CODE /b: expected a code of the table `letters`",
+        ),
+        (
+            "date(.time, \"FR\", format: \"%d/%m/%Y\")",
+            TEXT,
+            json!({"id": "x", "time": "2026-07-01"}),
+            "INVALID_FORMAT /time: expected a time of the form `%d/%m/%Y`",
+        ),
+        (
+            "timestamp(.time, null, format: \"%d/%m/%Y\")",
+            INTEGER,
+            json!({"id": "x", "time": "01/07/2026"}),
+            "INVALID_FORMAT /time: expected a time with its offset: no selling country is given",
+        ),
+        (
+            "epoch(.n, \"s\")",
+            INTEGER,
+            json!({"id": "x", "n": 5}),
+            "INVALID_FORMAT /n: expected a time from 2000-01-01 to 2100-01-01",
         ),
         ("required(text(.a, \"name\"), at: .b)", TEXT, json!({"id": "x"}), "FIELD_REQUIRED /b: is required"),
         (
@@ -194,6 +375,30 @@ fn problems_name_the_field_they_were_found_at() {
             "INVALID_FORMAT /rooms/1/doors/1/width: expected an integer from 0 to 9",
         ),
         (
+            "each_pair(.tags, .rooms) -> |_i, tag, room| { join([text(tag, \"code\"), pattern(room.name, r'^x$')], \"\") }",
+            TEXTS,
+            json!({"id": "x", "tags": ["a", "b"], "rooms": [{"name": "x"}, {"name": "y"}]}),
+            "INVALID_FORMAT /rooms/1/name: expected text that matches `^x$`",
+        ),
+        (
+            "each_pair(.tags, .rooms) -> |_i, _tag, room| { unique(first_of([text(room.name, \"name\"), \"x\"]), at: room.name) }",
+            TEXTS,
+            json!({"id": "x", "tags": ["a", "b"], "rooms": [{"name": "x"}]}),
+            "BUSINESS_RULE /rooms/1/name: expected a value no earlier element has",
+        ),
+        (
+            "epoch(.n, \"ms\")",
+            INTEGER,
+            json!({"id": "x", "n": 1_772_612_130}),
+            "INVALID_FORMAT /n: expected a time from 2000-01-01 to 2100-01-01",
+        ),
+        (
+            "epoch(.n, \"ms\")",
+            INTEGER,
+            json!({"id": "x", "n": 1.5}),
+            "INVALID_FORMAT /n: expected an integer, found a fraction",
+        ),
+        (
             "each(.tags) -> |_i, tag| { unique(text(tag, \"code\"), at: tag) }",
             TEXTS,
             json!({"id": "x", "tags": ["a", "b", "a"]}),
@@ -225,6 +430,16 @@ fn a_refused_value_is_one_problem_however_often_it_is_used() {
         "id = order_id(.id)\nname = join([id, text(.a, \"code\")], \"-\")\ntext(upper(name), \"city\", at: .b)";
 
     let (_, found) = run(expression, TEXT, &payload);
+
+    let fields: Vec<_> = found.problems.iter().map(|problem| problem.field.as_str()).collect();
+    assert_eq!(fields, ["/id", "/a"]);
+}
+
+#[test]
+fn a_null_character_is_found_beside_other_problems() {
+    let payload = json!({"id": "a b", "a": "x\u{0}"});
+
+    let (_, found) = run("join([order_id(.id), text(.a, \"notes\")], \"\")", TEXT, &payload);
 
     let fields: Vec<_> = found.problems.iter().map(|problem| problem.field.as_str()).collect();
     assert_eq!(fields, ["/id", "/a"]);

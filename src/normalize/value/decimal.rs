@@ -1,6 +1,25 @@
 //! Exact decimals of any written size: never binary floating point, never more work than the text is long.
 
-use crate::normalize::value::Numeric;
+use std::cmp::Ordering;
+
+use crate::normalize::value::{Invalid, Numeric};
+
+/// Most digits before the point of a number that is calculated with.
+const MAX_INTEGER_DIGITS: u64 = 15;
+
+/// The number as text without needless zeros, fit to be calculated with.
+///
+/// # Errors
+/// `InvalidFormat` if it is no number, or has more than 15 integer digits or `max_decimals` decimals.
+pub fn text(raw: Numeric<'_>, max_decimals: u64) -> Result<String, Invalid> {
+    let decimal = Decimal::parse(raw).ok_or_else(|| Invalid::format("expected a decimal number such as `12.5`"))?;
+    if decimal.integer_digits() > MAX_INTEGER_DIGITS || decimal.fraction_digits() > max_decimals {
+        let message =
+            format!("expected at most {MAX_INTEGER_DIGITS} digits before the point and {max_decimals} behind");
+        return Err(Invalid::format(message));
+    }
+    Ok(decimal.to_exact_text())
+}
 
 /// A decimal, read exactly. Its value is `0.<digits> × 10^point`, negated if `negative`.
 ///
@@ -109,6 +128,63 @@ impl Decimal {
         Some(text)
     }
 
+    /// Plain text of every digit. As long as the number's size: for numbers whose size was judged.
+    pub fn to_exact_text(&self) -> String {
+        self.to_text(0, u64::MAX).unwrap_or_default()
+    }
+
+    /// The exact sum. As long as the larger of the two: for numbers whose size was judged.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        let decimals = self.fraction_digits().max(other.fraction_digits());
+        let (mut first, mut second) = (self.scaled(decimals), other.scaled(decimals));
+        let negative = if self.negative == other.negative {
+            add(&mut first, &second);
+            self.negative
+        } else {
+            // The larger one less the smaller one, with the sign of the larger one.
+            let is_larger = compare(&first, &second) != Ordering::Less;
+            if !is_larger {
+                std::mem::swap(&mut first, &mut second);
+            }
+            subtract(&mut first, &second);
+            if is_larger { self.negative } else { other.negative }
+        };
+        Self::from_scaled(negative, first, decimals)
+    }
+
+    /// The exact product. As long as both together: for numbers whose size was judged.
+    #[must_use]
+    pub fn times(&self, other: &Self) -> Self {
+        let (first, second) = (self.scaled(self.fraction_digits()), other.scaled(other.fraction_digits()));
+        let mut digits = vec![0_u8; first.len() + second.len() + 1];
+        for (at, a) in first.iter().enumerate() {
+            let mut carry = 0;
+            let places = digits.iter_mut().skip(at);
+            for (place, b) in places.zip(second.iter().chain(std::iter::repeat(&0))) {
+                let value = *place + a * b + carry;
+                (*place, carry) = (value % 10, value / 10);
+            }
+        }
+        let decimals = self.fraction_digits() + other.fraction_digits();
+        Self::from_scaled(self.negative != other.negative, digits, decimals)
+    }
+
+    /// The digits of the integer this is, times ten to `decimals`; the lowest first.
+    fn scaled(&self, decimals: u64) -> Vec<u8> {
+        let zeros = i64::try_from(decimals).unwrap_or(i64::MAX).saturating_add(self.point);
+        let zeros = usize::try_from(zeros).unwrap_or(0).saturating_sub(self.digits.len());
+        let digits = self.digits.bytes().rev().map(|digit| digit - b'0');
+        std::iter::repeat_n(0, zeros).chain(digits).collect()
+    }
+
+    fn from_scaled(negative: bool, digits: Vec<u8>, decimals: u64) -> Self {
+        let length = i64::try_from(digits.len()).unwrap_or(i64::MAX);
+        let point = length.saturating_sub(i64::try_from(decimals).unwrap_or(i64::MAX));
+        let digits = digits.into_iter().rev().map(|digit| char::from(b'0' + digit)).collect();
+        Self::from_digits(negative, digits, point)
+    }
+
     /// The integer, if it is one and fits.
     pub fn to_i64(&self) -> Option<i64> {
         match self.fraction_digits() {
@@ -151,6 +227,31 @@ impl Decimal {
     }
 }
 
+/// Adds `second` to `first`, both with the lowest digit first.
+fn add(first: &mut Vec<u8>, second: &[u8]) {
+    first.resize(first.len().max(second.len()) + 1, 0);
+    let mut carry = 0;
+    for (place, digit) in first.iter_mut().zip(second.iter().chain(std::iter::repeat(&0))) {
+        let value = *place + digit + carry;
+        (*place, carry) = (value % 10, value / 10);
+    }
+}
+
+/// Subtracts `second`, which is not larger, from `first`.
+fn subtract(first: &mut [u8], second: &[u8]) {
+    let mut borrow = 0;
+    for (place, digit) in first.iter_mut().zip(second.iter().chain(std::iter::repeat(&0))) {
+        let value = *place + 10 - digit - borrow;
+        (*place, borrow) = (value % 10, u8::from(value < 10));
+    }
+}
+
+fn compare(first: &[u8], second: &[u8]) -> Ordering {
+    let significant = |digits: &[u8]| digits.iter().rposition(|digit| *digit > 0).map_or(0, |highest| highest + 1);
+    let (a, b) = (significant(first), significant(second));
+    a.cmp(&b).then_with(|| first.iter().take(a).rev().cmp(second.iter().take(b).rev()))
+}
+
 /// An exponent of any length. Beyond the size of any payload its exact value no longer matters: no mantissa that fits
 /// in memory brings such a number back into a range that is accepted.
 fn read_exponent(text: &str) -> Option<i64> {
@@ -170,104 +271,4 @@ fn read_exponent(text: &str) -> Option<i64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::normalize::value::Number;
-
-    fn number(literal: &str) -> Decimal {
-        Decimal::parse(Numeric::Number(Number(literal))).unwrap_or_else(|| panic!("{literal:?} is a number"))
-    }
-
-    #[test]
-    fn a_number_is_written_out_exactly() {
-        for (literal, text) in [
-            ("0", "0"),
-            ("-0.000", "0"),
-            ("0e999999999999999999999", "0"),
-            ("1490.00", "1490"),
-            ("1e3", "1000"),
-            ("1E+3", "1000"),
-            ("12.5e1", "125"),
-            ("12.5e0001", "125"),
-            ("1e-3", "0.001"),
-            ("120e-2", "1.2"),
-            ("-0.5", "-0.5"),
-            ("0.1", "0.1"),
-            ("9007199254740993", "9007199254740993"), // 2^53 + 1
-            ("0.30000000000000004", "0.30000000000000004"),
-        ] {
-            assert_eq!(number(literal).to_text(0, 20).as_deref(), Some(text), "{literal}");
-        }
-    }
-
-    #[test]
-    fn sizes_are_known_without_writing_a_number_out() {
-        let mut long = format!("0.{}1e1000001", "0".repeat(1_000_000));
-        assert_eq!(number(&long).to_i64(), Some(1));
-        long.push_str("000000000000");
-        for (literal, integer_digits, fraction_digits) in [
-            ("1e400", 401, 0),
-            ("1e-400", 0, 400),
-            ("1.5e400", 401, 0),
-            (&"7".repeat(400), 400, 0),
-            (&format!("0.{}", "7".repeat(400)), 0, 400),
-        ] {
-            let number = number(literal);
-            assert_eq!((number.integer_digits(), number.fraction_digits()), (integer_digits, fraction_digits));
-            assert_eq!(number.to_text(0, 20), None);
-        }
-        for literal in ["1e9223372036854775808", "1e-9223372036854775808", &long] {
-            assert_eq!(number(literal).to_text(0, 1000), None);
-        }
-    }
-
-    #[test]
-    fn text_is_stricter_than_a_literal() {
-        for text in ["", "-", ".5", "1.", "+1", "1,5", "1 000", "1e3", " 1", "0x1", "１", "--1", "1.2.3", "NaN"] {
-            assert_eq!(Decimal::parse(Numeric::Text(text)), None, "{text:?}");
-        }
-        for literal in ["1e", "1e+", "e3", "1e3e3", "1e3.5", "1e--3"] {
-            assert_eq!(Decimal::parse(Numeric::Number(Number(literal))), None, "{literal:?}");
-        }
-    }
-
-    #[test]
-    fn rounding_goes_half_to_even() {
-        for (literal, decimals, text) in [
-            ("0.125", 2, "0.12"),
-            ("0.135", 2, "0.14"),
-            ("0.1251", 2, "0.13"),
-            ("2.675", 2, "2.68"),
-            ("-2.665", 2, "-2.66"),
-            ("9.995", 2, "10"),
-            ("9.985", 2, "9.98"),
-            ("999.5", 0, "1000"),
-            ("0.5", 0, "0"),
-            ("1.5", 0, "2"),
-            ("0.05", 0, "0"),
-            ("0.005", 2, "0"),
-            ("0.0051", 2, "0.01"),
-            ("-0.001", 2, "0"),
-            ("1e-400", 2, "0"),
-            ("119.5", 2, "119.5"),
-        ] {
-            assert_eq!(number(literal).rounded_half_even(decimals).to_text(0, 20).as_deref(), Some(text), "{literal}");
-        }
-    }
-
-    #[test]
-    fn a_double_has_its_shortest_form() {
-        for (double, text) in [
-            (0.1, "0.1"),
-            (0.1 + 0.2, "0.30000000000000004"),
-            (1.5, "1.5"),
-            (-0.0, "0"),
-            (1e21, "1000000000000000000000"),
-        ] {
-            assert_eq!(Decimal::shortest(double).and_then(|d| d.to_text(0, 30)).as_deref(), Some(text));
-        }
-        assert_eq!(Decimal::shortest(f64::NAN), None);
-        assert_eq!(Decimal::shortest(f64::INFINITY), None);
-        assert_eq!(Decimal::shortest(5e-324).map(|d| d.fraction_digits()), Some(324));
-    }
-}
+mod tests;

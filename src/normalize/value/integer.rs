@@ -3,27 +3,41 @@
 use std::ops::RangeInclusive;
 
 use crate::normalize::value::decimal::Decimal;
-use crate::normalize::value::{Invalid, Numeric};
+use crate::normalize::value::{Invalid, Number, Numeric};
 
 /// The integer: `3`, `3.0` and `3e0` are three.
 ///
 /// # Errors
 /// `InvalidFormat` if it has a fraction, is outside `bounds`, or is text that is no number.
 pub fn integer(raw: Numeric<'_>, bounds: RangeInclusive<i64>) -> Result<i64, Invalid> {
+    let integer = match plain(raw) {
+        Some(integer) => Some(integer),
+        None => any(raw)?,
+    };
+    integer
+        .filter(|integer| bounds.contains(integer))
+        .ok_or_else(|| Invalid::format(format!("expected an integer from {} to {}", bounds.start(), bounds.end())))
+}
+
+/// Digits alone, as nearly every integer is written: read without an allocation.
+fn plain(raw: Numeric<'_>) -> Option<i64> {
+    let (Numeric::Number(Number(digits)) | Numeric::Text(digits)) = raw;
+    let fits = digits.len() <= 18 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if fits { digits.parse().ok() } else { None }
+}
+
+/// In whatever way it is written; `None` if it is too large for an `i64`.
+fn any(raw: Numeric<'_>) -> Result<Option<i64>, Invalid> {
     let decimal = Decimal::parse(raw).ok_or_else(|| Invalid::format("expected an integer"))?;
     if decimal.fraction_digits() > 0 {
         return Err(Invalid::format("expected an integer, found a fraction"));
     }
-    decimal
-        .to_i64()
-        .filter(|integer| bounds.contains(integer))
-        .ok_or_else(|| Invalid::format(format!("expected an integer from {} to {}", bounds.start(), bounds.end())))
+    Ok(decimal.to_i64())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::normalize::value::Number;
 
     #[test]
     fn an_integer_may_be_written_with_point_and_exponent() {

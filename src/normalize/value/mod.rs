@@ -26,6 +26,7 @@ pub mod postal_code;
 pub mod quantity;
 pub mod text;
 pub mod time;
+pub mod time_form;
 
 /// Why a value is refused: `InvalidFormat` or `UnknownCode`, and what was expected.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 //! same text gives the same instant on every machine.
 
 use jiff::civil;
+use jiff::tz::TimeZone;
 
 use crate::normalize::value::Invalid;
 use crate::normalize::value::country::SellingCountry;
@@ -56,8 +57,16 @@ impl Timestamp {
 /// # Errors
 /// `InvalidFormat` for any other shape, for a date or time that does not exist, and outside 2000-01-01 to 2100-01-01.
 pub fn timestamp(raw: &str, country: Option<SellingCountry>) -> Result<Timestamp, Invalid> {
+    timestamp_in(raw, country.map(SellingCountry::zone))
+}
+
+/// As [`timestamp`], with any zone.
+///
+/// # Errors
+/// As [`timestamp`].
+pub fn timestamp_in(raw: &str, zone: Option<&TimeZone>) -> Result<Timestamp, Invalid> {
     let epoch_ms = DateTime::parse(raw)
-        .and_then(|datetime| datetime.epoch_ms(country))
+        .and_then(|datetime| datetime.epoch_ms(zone))
         .ok_or_else(|| Invalid::format("expected a date and time such as `2026-03-04T09:15:30+01:00` (RFC 3339)"))?;
     Timestamp::from_epoch_ms(epoch_ms)
 }
@@ -67,11 +76,26 @@ pub fn timestamp(raw: &str, country: Option<SellingCountry>) -> Result<Timestamp
 /// # Errors
 /// `InvalidFormat` if it is neither, does not exist, or is before 2000-01-01 or after 2100-01-01.
 pub fn date(raw: &str, country: Option<SellingCountry>) -> Result<String, Invalid> {
+    date_in(raw, country.map(SellingCountry::zone))
+}
+
+/// As [`date`], with any zone.
+///
+/// # Errors
+/// As [`date`].
+pub fn date_in(raw: &str, zone: Option<&TimeZone>) -> Result<String, Invalid> {
     let found = match raw.len() {
         10 => parse_date(raw.as_bytes()),
-        _ => DateTime::parse(raw).and_then(|datetime| datetime.local_date(country)),
+        _ => DateTime::parse(raw).and_then(|datetime| datetime.local_date(zone)),
     };
-    let date = found.ok_or_else(|| Invalid::format("expected a date such as `2026-03-19`"))?;
+    checked_date(found.ok_or_else(|| Invalid::format("expected a date such as `2026-03-19`"))?)
+}
+
+/// The date as `YYYY-MM-DD`.
+///
+/// # Errors
+/// `InvalidFormat` before 2000-01-01 or after 2100-01-01.
+pub(super) fn checked_date(date: civil::Date) -> Result<String, Invalid> {
     if date < civil::date(2000, 1, 1) || date > civil::date(2100, 1, 1) {
         return Err(out_of_range());
     }
@@ -129,11 +153,11 @@ impl DateTime {
         Some(Self { civil: date.to_datetime(time), ms, leap_second, offset })
     }
 
-    fn epoch_ms(self, country: Option<SellingCountry>) -> Option<i64> {
-        let seconds = match (self.offset, country) {
+    fn epoch_ms(self, zone: Option<&TimeZone>) -> Option<i64> {
+        let seconds = match (self.offset, zone) {
             (Some(offset), _) => utc_seconds(self.civil)?.checked_sub(offset)?,
             // Its rule for gaps and folds ("compatible") is the contract's.
-            (None, Some(country)) => country.zone().to_timestamp(self.civil).ok()?.as_second(),
+            (None, Some(zone)) => zone.to_timestamp(self.civil).ok()?.as_second(),
             (None, None) => utc_seconds(self.civil)?,
         };
         if !self.leap_second {
@@ -145,12 +169,9 @@ impl DateTime {
         starts_a_month.then(|| next.checked_mul(1000)?.checked_add(self.ms))?
     }
 
-    fn local_date(self, country: Option<SellingCountry>) -> Option<civil::Date> {
-        let instant = jiff::Timestamp::from_millisecond(self.epoch_ms(country)?).ok()?;
-        Some(match country {
-            Some(country) => country.zone().to_datetime(instant).date(),
-            None => jiff::tz::Offset::UTC.to_datetime(instant).date(),
-        })
+    fn local_date(self, zone: Option<&TimeZone>) -> Option<civil::Date> {
+        let instant = jiff::Timestamp::from_millisecond(self.epoch_ms(zone)?).ok()?;
+        Some(zone.unwrap_or(&TimeZone::UTC).to_datetime(instant).date())
     }
 }
 
