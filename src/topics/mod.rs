@@ -124,3 +124,13 @@ pub fn foreign(settings: &LogSettings) -> Vec<Topic> {
     let others = foreign::READ.iter().filter(|(name, _)| own.iter().all(|topic| topic.name != *name));
     others.map(|(name, group)| Topic::new(*name, Role::Foreign { group }, settings)).collect()
 }
+
+/// A topic that a binding reads, as the embedded log makes it: there its writers are this gateway's own operators.
+pub fn inbound(name: &str, settings: &LogSettings) -> TopicSpec {
+    TopicSpec {
+        name: name.to_owned(),
+        partitions: settings.partitions,
+        max_record_bytes: usize::MAX,
+        retention: Some(settings.retention),
+    }
+}
