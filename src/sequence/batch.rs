@@ -16,6 +16,7 @@ use crate::schema::{self, Catalogue};
 use crate::sequence::decide::{self, Carrier, Ending, Moment, Rules, Verdict};
 use crate::sequence::ledger::Detail;
 use crate::sequence::message::{Body, Message, Subject, Unreadable};
+use crate::sequence::source::Source;
 use crate::sequence::tally::Tally;
 use crate::sequence::{chain, state, timer};
 use crate::store::{Balance, Decision, Due, LaneId, LedgerEntry, OrderState, Origin, Outcome, Payload, PublishedEvent};
@@ -36,6 +37,9 @@ pub struct Batch<'a> {
     frame: Frame<'a>,
     /// By order, so that a batch always writes in the same order.
     slots: BTreeMap<Uuid, Slot>,
+    /// [Sources](Source) of the records a hop read, and guards of deliveries that counted: those of the store, and those
+    /// of this batch.
+    known: HashSet<Uuid>,
     entries: Vec<Entry>,
     taken: u64,
     /// Change of the number of records that wait.
@@ -93,6 +97,8 @@ struct About<'a> {
     warnings: &'a [Warning],
     traceparent: Option<&'a str>,
     released_by: Option<i64>,
+    source: Option<&'a str>,
+    repeat: bool,
 }
 
 impl<'a> Batch<'a> {
@@ -100,7 +106,12 @@ impl<'a> Batch<'a> {
     pub fn new(frame: Frame<'a>, balance: Balance, states: Vec<OrderState>) -> Self {
         let slots = states.into_iter().map(|state| (state.id(), Slot { state, changed: false })).collect();
         let outcome = Decided { balance, ..Decided::default() };
-        Self { frame, slots, entries: Vec::new(), taken: 0, parked: 0, outcome }
+        Self { frame, slots, known: HashSet::new(), entries: Vec::new(), taken: 0, parked: 0, outcome }
+    }
+
+    /// The same batch, told which of its messages' [sources](Source) and delivery guards the store knows.
+    pub fn knowing(self, known: HashSet<Uuid>) -> Self {
+        Self { known, ..self }
     }
 
     /// Decides about one record. A record that is no message becomes a dead letter: the lane goes on.
@@ -168,19 +179,34 @@ impl<'a> Batch<'a> {
         let offset = stored.offset;
         let traceparent = stored.record.header(headers::TRACEPARENT);
         let order = message.subject().map(|subject| subject.id).unwrap_or_default();
+        let source = Source::of(&stored.record, &message.head);
+        let read_before = source.is_some_and(|source| !self.known.insert(source.id));
+        let guard = message.head.delivery_guard();
+        let repeat = read_before || guard.is_some_and(|guard| self.known.contains(&guard));
         let step = match &message.body {
+            _ if repeat => decide::repeat(&message),
             Body::Order { subject, .. } | Body::Cancellation { subject, .. } => {
                 self.decide(stored, &message, subject, traceparent)?
             }
             Body::Rejection { rejection, .. } => decide::refuse(&message, rejection, self.frame.now),
         };
+        // What was rejected may come again under the same id once it, or the mapping, was mended.
+        if let Some(id) = guard.filter(|_| step.verdict.outcome != Outcome::Rejected)
+            && self.known.insert(id)
+        {
+            self.outcome.events.push(PublishedEvent { id, published_at: self.frame.now });
+        }
         let Message { head, raw, .. } = &message;
-        self.outcome.payloads.push(Payload {
-            digest: head.raw_sha256,
-            bytes: raw.clone(),
-            received_at: head.received_at,
-        });
-        let about = About { order, head: Some(head), warnings: message.warnings(), traceparent, ..About::default() };
+        if message.carries_payload() {
+            let (digest, bytes, received_at) = (head.raw_sha256, raw.clone(), head.received_at);
+            self.outcome.payloads.push(Payload { digest, bytes, received_at });
+        }
+        if let Some(Source { id, .. }) = source.filter(|_| !read_before) {
+            self.outcome.events.push(PublishedEvent { id, published_at: self.frame.now });
+        }
+        let source = source.map(|source| source.place);
+        let warnings = message.warnings();
+        let about = About { order, head: Some(head), warnings, traceparent, source, repeat, ..About::default() };
         self.record(Origin::Record { offset }, &step.verdict, about)?;
         for ending in &step.endings {
             self.end(order, Origin::Release { offset, parked: ending.offset }, ending, Some(offset))?;
@@ -215,6 +241,7 @@ impl<'a> Batch<'a> {
             warnings: update.map_or(&[], |update| &update.warnings),
             traceparent: update.and_then(|update| update.traceparent.as_deref()),
             released_by,
+            ..About::default()
         };
         self.record(origin, &ending.verdict, about)
     }
@@ -231,6 +258,7 @@ impl<'a> Batch<'a> {
         let outcome = verdict.outcome;
         self.outcome.tally.count(binding, outcome);
         let detail = Detail::of_verdict(verdict, about.head, about.warnings, about.released_by);
+        let detail = Detail { source: about.source.map(str::to_owned), repeat: about.repeat, ..detail };
         self.entries.push(Entry { origin, outcome, effects, guard, order: about.order, detail });
         Ok(())
     }
@@ -256,7 +284,7 @@ impl<'a> Batch<'a> {
         tracing::warn!(%topic, partition, offset, reason, "record is no message, moved to the dead letters");
         let mut record = stored.record.clone();
         record.headers.retain(|header| header.name != headers::SOURCE);
-        record.headers.push(Header::text(headers::SOURCE, format!("{topic}/{partition}/{offset}")));
+        record.headers.push(Header::text(headers::SOURCE, headers::source(topic, *partition, *offset)));
         let topic = Arc::clone(self.frame.dead_letters);
         let effects = vec![Append { topic, partition: Some(*partition), record }];
         let outcome = Outcome::Rejected;

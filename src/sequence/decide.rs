@@ -142,6 +142,21 @@ pub fn refuse(message: &Message, rejection: &Rejection, now: i64) -> Step {
     Step { verdict, endings: Vec::new(), changed: false }
 }
 
+/// A message that was decided before, as the place it was read at or its sender's id for the delivery tells: it ended
+/// then, and meets no state now, whatever it holds.
+pub fn repeat(message: &Message) -> Step {
+    let (what, revision) = match &message.body {
+        Body::Order { draft, revision, .. } => {
+            let what = if draft.intent == Intent::Created { What::Created } else { What::Updated };
+            (what, Some(*revision))
+        }
+        Body::Cancellation { draft, .. } => (What::Cancelled, Some(draft.cancelled_at)),
+        Body::Rejection { .. } => (What::Rejection, None),
+    };
+    let verdict = Verdict { outcome: Outcome::Duplicate, what, revision, events: Vec::new(), rejection: None };
+    Step { verdict, endings: Vec::new(), changed: false }
+}
+
 /// The end of an update whose order was never created in time.
 pub fn expire_update(parked: ParkedUpdate, now: i64, rules: &Rules<'_>) -> Result<Ending, Error> {
     let message = read_parked(&parked, rules)?;

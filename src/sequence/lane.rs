@@ -12,20 +12,25 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
-use crate::log::{Append, OffsetCommit, ReadLimit, Stored};
+use crate::log::{Append, Bounds, OffsetCommit, ReadLimit, Stored};
 use crate::sequence::batch::{self, Batch, Decided, Frame};
 use crate::sequence::decide::Rules;
 use crate::sequence::engine::{End, Engines};
 use crate::sequence::ledger::{Detail, Gap};
 use crate::sequence::message::{Message, Unreadable};
 use crate::sequence::metadata::{Horizon, Metadata};
-use crate::sequence::recovery::{self, Timers};
+use crate::sequence::recovery::{self, Unconfirmed};
+use crate::sequence::settle;
+use crate::sequence::source::Source;
 use crate::sequence::status::LaneStatus;
 use crate::sequence::{GROUP, chain, dead_letters};
 use crate::store::{Balance, Decision, LaneRow, LaneWrite, LedgerEntry, OrderState, Origin};
 
 /// Most timers decided in one step: each may bring a parked payload of some MiB into memory.
-const TIMERS_PER_STEP: usize = 64;
+pub(super) const TIMERS_PER_STEP: usize = 64;
+
+/// Beside an offset that another tool has set, once nothing decided is unpublished.
+const SETTLED: &str = "settled";
 
 /// Records decided between two offers to let other tasks run.
 const RECORDS_PER_TURN: usize = 32;
@@ -111,10 +116,9 @@ impl Lane {
             known: KnownOrigins::PublishAgain,
             engines,
         };
-        if let Some(gap) = plan.gap {
-            lane.record_gap(gap).await?;
+        if plan.unconfirmed != Unconfirmed::None || plan.gap.is_some() {
+            lane.settle(plan.unconfirmed, plan.gap, bounds).await?;
         }
-        lane.publish_timers_again(plan.unconfirmed_timers).await?;
         Ok(lane)
     }
 
@@ -218,7 +222,12 @@ impl Lane {
         let orders = readable.filter_map(Message::order).map(|subject| subject.id);
         let states = self.states(orders).await?;
         let read_parked = |value: &[u8]| Message::of_value(&deps.catalogue, value);
-        let mut batch = Batch::new(self.frame(&read_parked), self.balance, states);
+        let told = records.iter().zip(&messages).filter_map(|(stored, message)| {
+            let head = &message.as_ref().ok()?.head;
+            Some([Source::of(&stored.record, head).map(|source| source.id), head.delivery_guard()])
+        });
+        let known = self.engines.published_events(told.flatten().flatten().collect()).await?;
+        let mut batch = Batch::new(self.frame(&read_parked), self.balance, states).knowing(known);
         for (place, (stored, message)) in records.iter().zip(messages).enumerate() {
             batch.take(stored, message).map_err(refused)?;
             if place % RECORDS_PER_TURN == RECORDS_PER_TURN - 1 {
@@ -283,20 +292,16 @@ impl Lane {
         Ok(())
     }
 
-    async fn publish_timers_again(&mut self, timers: Timers) -> Result<(), End> {
-        let after = match timers {
-            Timers::None => return Ok(()),
-            Timers::After(number) => number,
-            Timers::LastStep => self.metadata.timers.saturating_sub(TIMERS_PER_STEP as u64),
-        };
-        let Engines { deps, id, .. } = &self.engines;
-        let decisions = || deps.store.timer_decisions(id, after);
-        let mut decisions = self.engines.patiently("store.timer_decisions", LaneStatus::Recovering, decisions).await?;
-        if timers == Timers::LastStep {
-            let last_step = decisions.last().map(|decision| decision.decided_at);
-            decisions.retain(|decision| Some(decision.decided_at) == last_step);
-        }
-        self.commit(self.next, decisions.into_iter().flat_map(|decision| decision.effects).collect()).await
+    /// Publishes what of the decided may not be in the log; then goes on, behind the gap if there is one.
+    async fn settle(&mut self, unconfirmed: Unconfirmed, gap: Option<Gap>, bounds: Bounds) -> Result<(), End> {
+        let effects = settle::unpublished(&self.engines, unconfirmed, self.timers, bounds).await?;
+        let Some(gap) = gap else { return self.commit(self.next, effects).await };
+        // Not ours until the store has the gap: ours would say that the store is behind and has to catch up.
+        let offset = OffsetCommit { offset: gap.to, metadata: SETTLED.to_owned() };
+        self.engines.commit(offset, effects, LaneStatus::Recovering).await?;
+        self.confirmed = gap.to;
+        self.record_gap(gap).await?;
+        self.commit(gap.to, Vec::new()).await
     }
 
     /// Writes down that an operator let the lane skip what was never taken.

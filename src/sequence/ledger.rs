@@ -4,6 +4,7 @@
 //! nothing are left out.
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::canonical::draft::DraftHead;
 use crate::canonical::event::Event;
@@ -28,10 +29,16 @@ pub struct Detail {
     /// Epoch milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<i64>,
-    /// `http` or the topic. This and the next five: where the message came from; absent on the end of a tombstone,
+    /// `http` or the topic. This and those up to `retry_count`: where the message came from; absent on the end of a tombstone,
     /// on a gap and on an unreadable record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub received_from: Option<String>,
+    /// `topic/partition/offset` of the record the message was made of, if it came from a topic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The record at `source` was decided before: a hop that crashed has appended it again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repeat: bool,
     /// Epoch milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub received_at: Option<i64>,
@@ -44,6 +51,9 @@ pub struct Detail {
     /// How often the payload was replayed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_count: Option<u32>,
+    /// `event_id` of the rejection the payload is a replay of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay_of: Option<Uuid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_code: Option<Code>,
     /// At most [`MAX_MESSAGE_BYTES`].
@@ -107,11 +117,14 @@ impl Detail {
             outcome: Some(verdict.outcome),
             revision: verdict.revision,
             received_from: head.map(|head| head.received_from.clone()),
+            source: None,
+            repeat: false,
             received_at: head.map(|head| head.received_at),
             correlation_id: head.map(|head| head.correlation_id.clone()),
             binding: head.map(|head| head.binding.clone()),
             raw_sha256: head.map(|head| head.raw_sha256),
             retry_count: head.map(|head| head.retry_count),
+            replay_of: head.and_then(|head| head.replay_of),
             error_code: rejection.map(Rejection::code),
             error_message: rejection.map(|rejection| cut(rejection.message())),
             warnings: warnings.to_vec(),
@@ -147,11 +160,14 @@ impl Detail {
             outcome,
             revision: None,
             received_from: None,
+            source: None,
+            repeat: false,
             received_at: None,
             correlation_id: None,
             binding: None,
             raw_sha256: None,
             retry_count: None,
+            replay_of: None,
             error_code: None,
             error_message: None,
             warnings: Vec::new(),

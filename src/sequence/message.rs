@@ -11,7 +11,7 @@ use crate::canonical::draft::{CancellationDraft, Draft, DraftBody, DraftHead, Or
 use crate::canonical::ids::OrderKey;
 use crate::canonical::intake;
 use crate::canonical::order::Warning;
-use crate::canonical::rejection::Rejection;
+use crate::canonical::rejection::{Code, Rejection};
 use crate::log::Record;
 use crate::schema::Catalogue;
 
@@ -143,6 +143,11 @@ impl Message {
             Body::Order { subject, .. } | Body::Cancellation { subject, .. } => Some(subject),
             Body::Rejection { .. } => None,
         }
+    }
+
+    /// Whether `raw` is the payload: of one over its limit only the digest is known.
+    pub fn carries_payload(&self) -> bool {
+        !matches!(&self.body, Body::Rejection { rejection, .. } if rejection.code() == Code::PayloadTooLarge)
     }
 
     /// Remarks of the mapping on an accepted payload.

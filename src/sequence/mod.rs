@@ -16,6 +16,8 @@ pub mod ledger;
 pub mod message;
 pub mod metadata;
 mod recovery;
+mod settle;
+mod source;
 mod state;
 mod status;
 mod tally;

@@ -7,9 +7,10 @@
 //! |---|---|
 //! | ours, C ≤ W | runs from C; the recorded effects of C..W are published again (crash between the commits) |
 //! | ours, C > W | the store is behind: reads again from W, changes state, publishes nothing below C |
-//! | foreign | runs from it, but publishes nothing below P again |
-//! | missing | runs from P |
+//! | foreign or missing | runs from W; of the recorded effects of P..W it publishes what the log does not have |
 //!
+//! Whoever sets an offset moves no decision: below W all is decided, to read it again would change nothing. But with
+//! our metadata goes the one note of whether the last step was published; then the log is searched for its events.
 //! Beyond W lies what nobody decided: such an offset is a gap, which an operator has to accept. A log that ends
 //! before W or C has lost records, or is another log: its offsets would meet decisions about other records.
 //!
@@ -31,19 +32,22 @@ pub struct Plan {
     pub silent_until: Option<Horizon>,
     /// The last timer decided, in the store or before it was lost.
     pub metadata: Metadata,
-    pub unconfirmed_timers: Timers,
+    pub unconfirmed: Unconfirmed,
     /// Never taken; to be recorded.
     pub gap: Option<Gap>,
 }
 
-/// Timers whose effects may not be in the log.
+/// Decisions whose effects may not be in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Timers {
+pub enum Unconfirmed {
     None,
-    /// Those with a number above it.
-    After(u64),
-    /// Those decided in the last step that decided any: nothing tells whether the log has them.
-    LastStep,
+    /// Those of timers with a number above it: they are not.
+    TimersAfter(u64),
+    /// Those about records at `from..to`, and those of the timers that ran last: nothing but the log itself tells.
+    LastStep {
+        from: i64,
+        to: i64,
+    },
 }
 
 /// A lane that must not run before an operator has decided.
@@ -78,16 +82,16 @@ pub fn plan(committed: Option<&Committed>, row: &LaneRow, bounds: Bounds, accept
         silent_below: row.decided.min(row.confirmed),
         silent_until: None,
         metadata: Metadata { timers: row.timers, horizon: None },
-        unconfirmed_timers: Timers::None,
+        unconfirmed: Unconfirmed::None,
         gap: None,
     };
     if let Some((offset, metadata)) = ours {
         let timers = row.timers.max(metadata.timers);
-        let unconfirmed_timers =
-            if row.timers > metadata.timers { Timers::After(metadata.timers) } else { Timers::None };
+        let unconfirmed =
+            if row.timers > metadata.timers { Unconfirmed::TimersAfter(metadata.timers) } else { Unconfirmed::None };
         let silent_until = if row.timers < metadata.timers { metadata.horizon } else { None };
         let metadata = Metadata { timers, ..metadata };
-        let base = Plan { metadata, unconfirmed_timers, silent_until, ..base };
+        let base = Plan { metadata, unconfirmed, silent_until, ..base };
         if offset > row.decided {
             if start > row.decided {
                 return Err(Refusal::LogTooShort { decided: row.decided, start });
@@ -96,10 +100,10 @@ pub fn plan(committed: Option<&Committed>, row: &LaneRow, bounds: Bounds, accept
         }
         return from(offset.max(start), row.decided, accept_skip, base);
     }
-    let offset = committed.map_or(row.confirmed, |committed| committed.offset);
-    let unconfirmed_timers = if row.timers > 0 { Timers::LastStep } else { Timers::None };
-    // Below P nothing is published again and no state changes: there is nothing to read there.
-    from(offset.max(row.confirmed).max(start), row.decided, accept_skip, Plan { unconfirmed_timers, ..base })
+    let asked = committed.map_or(row.decided, |committed| committed.offset);
+    // Also for a new lane: its offset is made its own before its first batch, so that a crash in it is an ordinary one.
+    let unconfirmed = Unconfirmed::LastStep { from: row.confirmed.min(row.decided), to: row.decided };
+    from(asked.max(row.decided).max(start), row.decided, accept_skip, Plan { unconfirmed, ..base })
 }
 
 fn from(next: i64, decided: i64, accept_skip: bool, base: Plan) -> Result<Plan, Refusal> {
@@ -129,7 +133,13 @@ mod tests {
 
     fn run_from(next: i64) -> Plan {
         let metadata = Metadata::default();
-        Plan { next, silent_below: next, silent_until: None, metadata, unconfirmed_timers: Timers::None, gap: None }
+        let unconfirmed = Unconfirmed::None;
+        Plan { next, silent_below: next, silent_until: None, metadata, unconfirmed, gap: None }
+    }
+
+    /// Of a lane with this W and P, whose offset is not ours.
+    fn searched(decided: i64, confirmed: i64) -> Plan {
+        Plan { unconfirmed: Unconfirmed::LastStep { from: confirmed, to: decided }, ..run_from(decided) }
     }
 
     const HORIZON: Option<Horizon> = Some(Horizon { deadline: 77, offset: 3 });
@@ -138,7 +148,7 @@ mod tests {
     fn log_and_store_decide_where_the_lane_goes_on() {
         let whole = bounds(0, 100);
         for (name, committed, row, bounds, expected) in [
-            ("a new lane", None, row(0, 0, 0), bounds(0, 0), Ok(run_from(0))),
+            ("a new lane", None, row(0, 0, 0), bounds(0, 0), Ok(searched(0, 0))),
             ("log and store agree", Some(at(9, "cd1:;t=0")), row(9, 5, 0), whole, Ok(run_from(9))),
             ("crash between the commits", Some(at(5, "cd1:;t=0")), row(9, 5, 0), whole, Ok(run_from(5))),
             (
@@ -160,10 +170,13 @@ mod tests {
                 bounds(10, 100),
                 Err(Refusal::LogTooShort { decided: 9, start: 10 }),
             ),
-            ("reset below P", Some(at(2, "")), row(9, 5, 0), whole, Ok(run_from(5))),
-            ("reset between P and W", Some(at(7, "tool")), row(9, 5, 0), whole, Ok(run_from(7))),
+            ("reset below P", Some(at(2, "")), row(9, 5, 0), whole, Ok(searched(9, 5))),
+            ("reset between P and W", Some(at(7, "tool")), row(9, 5, 0), whole, Ok(searched(9, 5))),
+            ("reset to W", Some(at(9, "")), row(9, 5, 0), whole, Ok(searched(9, 5))),
+            ("reset, all of it confirmed", Some(at(2, "")), row(9, 9, 0), whole, Ok(searched(9, 9))),
+            ("reset below what the log keeps", Some(at(2, "")), row(9, 5, 0), bounds(7, 100), Ok(searched(9, 5))),
             ("reset beyond W", Some(at(12, "")), row(9, 5, 0), whole, Err(Refusal::Gap(Gap { from: 9, to: 12 }))),
-            ("missing", None, row(9, 5, 0), whole, Ok(run_from(5))),
+            ("missing", None, row(9, 5, 0), whole, Ok(searched(9, 5))),
             (
                 "missing, and the log was trimmed beyond W",
                 None,
@@ -186,7 +199,7 @@ mod tests {
                 whole,
                 Ok(Plan {
                     metadata: Metadata { timers: 5, horizon: HORIZON },
-                    unconfirmed_timers: Timers::After(3),
+                    unconfirmed: Unconfirmed::TimersAfter(3),
                     ..run_from(9)
                 }),
             ),
@@ -195,11 +208,7 @@ mod tests {
                 Some(at(9, "")),
                 row(9, 9, 5),
                 whole,
-                Ok(Plan {
-                    metadata: Metadata { timers: 5, horizon: None },
-                    unconfirmed_timers: Timers::LastStep,
-                    ..run_from(9)
-                }),
+                Ok(Plan { metadata: Metadata { timers: 5, horizon: None }, ..searched(9, 9) }),
             ),
             (
                 "committed by a newer version",
@@ -219,6 +228,7 @@ mod tests {
 
         let plan = plan(Some(&committed), &row(9, 5, 0), bounds(0, 100), true);
 
-        assert_eq!(plan, Ok(Plan { gap: Some(Gap { from: 9, to: 12 }), ..run_from(12) }));
+        let accepted = Plan { next: 12, silent_below: 12, gap: Some(Gap { from: 9, to: 12 }), ..searched(9, 5) };
+        assert_eq!(plan, Ok(accepted));
     }
 }

@@ -30,7 +30,7 @@ impl Tally {
         (0..messages).for_each(|_| seconds.observe(each));
         for (binding, outcome, number) in &self.0 {
             metrics.outcomes.with_label_values(&[binding.as_str(), name(*outcome)]).inc_by(*number);
-            let status = if *outcome == Outcome::Rejected { "failure" } else { "success" };
+            let status = if *outcome == Outcome::Rejected { "error" } else { "success" };
             metrics.kafka_events_processed.with_label_values(&[topic, status]).inc_by(*number);
         }
     }

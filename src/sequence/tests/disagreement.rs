@@ -90,23 +90,75 @@ async fn a_timer_after_a_loss_of_the_store_is_never_taken_for_one_before_it() {
 }
 
 #[tokio::test]
-async fn an_offset_that_was_reset_publishes_nothing_below_what_was_confirmed() {
-    for (offset, again) in [(0, 1), (2, 1), (3, 0)] {
+async fn an_offset_that_was_reset_publishes_nothing_twice() {
+    for offset in 0..=3 {
         let gateway = Gateway::open().await;
         let mut lane = gateway.take_over().await.expect("the lane is free");
         for n in 0..3 {
             gateway.append(creations(n..n + 1)).await;
             gateway.finish(&mut lane).await.expect("the lane runs");
         }
-        let before = gateway.event_ids().await.len();
+        gateway.append([order_named("late", Intent::Updated, 200, "b")]).await;
+        gateway.clock.advance(DAY);
+        gateway.run().await.expect("the update runs out");
+        let before = gateway.published().await;
         reset(&gateway, offset).await;
 
         gateway.run().await.expect("the lane runs");
 
-        // The last commit is confirmed by the write after it, which never came.
-        assert_eq!(gateway.event_ids().await.len(), before + 2 * again, "reset to {offset}");
+        assert_eq!(gateway.published().await, before, "reset to {offset}");
+        gateway.append(creations(3..4)).await;
         gateway.run().await.expect("the lane runs");
-        assert_eq!(gateway.event_ids().await.len(), before + 2 * again, "the offset is ours again");
+        assert_eq!(gateway.published().await.len(), before.len() + 2, "reset to {offset}: what is new is published");
+    }
+}
+
+#[tokio::test]
+async fn a_reset_after_a_crash_publishes_what_the_crash_held_back() {
+    for offset in 0..=5 {
+        for is_timer in [false, true] {
+            let gateway = Gateway::open().await;
+            gateway.append(creations(0..2)).await;
+            gateway.append([order_named("late", Intent::Updated, 200, "b")]).await;
+            gateway.run().await.expect("the lane runs");
+            let before = gateway.published().await.len();
+            match is_timer {
+                false => gateway.append(creations(2..4)).await,
+                true => gateway.clock.advance(DAY),
+            }
+            let mut lane = gateway.take_over().await.expect("the lane is free");
+            gateway.commits.after(0, [Fault::Before(log::Error::Fenced { topic: INTAKE.into(), partition: 0 })]);
+            assert_eq!(gateway.finish(&mut lane).await, Err(End::Fenced), "stored and not published");
+            assert_eq!(gateway.published().await.len(), before);
+            reset(&gateway, if is_timer { offset.min(3) } else { offset }).await;
+
+            gateway.run().await.expect("the lane runs");
+
+            let held_back = if is_timer { 1 } else { 4 };
+            assert_eq!(gateway.published().await.len(), before + held_back, "reset to {offset}, timer: {is_timer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_accepted_gap_takes_nothing_back_that_was_decided_before_it() {
+    // A crash at any commit of the start: of the offset as it is, of what was unpublished, of the lane's own offset.
+    for crash_at in 0..4 {
+        let mut gateway = Gateway::open().await;
+        gateway.append(creations(0..2)).await;
+        let mut lane = gateway.take_over().await.expect("the lane is free");
+        gateway.commits.after(0, [Fault::Before(log::Error::Fenced { topic: INTAKE.into(), partition: 0 })]);
+        assert_eq!(gateway.finish(&mut lane).await, Err(End::Fenced), "stored and not published");
+        gateway.append(creations(2..4)).await;
+        reset(&gateway, 3).await;
+        gateway.accept_skip = true;
+        gateway.commits.after(crash_at, [Fault::Before(log::Error::Fenced { topic: INTAKE.into(), partition: 0 })]);
+
+        assert_eq!(gateway.run().await, Ok(2), "crash at commit {crash_at}");
+
+        assert_eq!(gateway.published().await.len(), 6, "all orders but the one in the gap: crash at {crash_at}");
+        let journey = gateway.journey(uuid::Uuid::nil()).await;
+        assert_eq!(journey.iter().map(|detail| detail.gap).collect::<Vec<_>>(), [Some(Gap { from: 2, to: 3 })]);
     }
 }
 

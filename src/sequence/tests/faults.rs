@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::canonical::ids::Sha256Digest;
 use crate::log::{self, Committed, Lane, LaneEffects, Membership, Ownership, ReadLimit};
+use crate::store::recovery::*;
 use crate::store::{self, *};
 
 /// What becomes of one call.
@@ -98,6 +99,37 @@ pub struct FaultyStore {
 }
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, store::Error>>;
+
+impl RecoveryStore for FaultyStore {
+    fn index_failures(&self, failures: Vec<Failure>) -> Answer<'_, u64> {
+        self.inner.index_failures(failures)
+    }
+
+    fn failures(
+        &self,
+        filter: FailureFilter,
+        after: Option<FailureCursor>,
+        limit: usize,
+    ) -> Answer<'_, Vec<FailureRow>> {
+        self.inner.failures(filter, after, limit)
+    }
+
+    fn failure_groups(&self, filter: FailureFilter, limit: usize) -> Answer<'_, Vec<FailureGroup>> {
+        self.inner.failure_groups(filter, limit)
+    }
+
+    fn open_failures(&self) -> Answer<'_, Vec<OpenFailures>> {
+        self.inner.open_failures()
+    }
+
+    fn audit(&self, entry: AuditEntry, change: Option<FailureChange>) -> Answer<'_, ()> {
+        self.inner.audit(entry, change)
+    }
+
+    fn audit_rows(&self, filter: AuditFilter, before: Option<i64>, limit: usize) -> Answer<'_, Vec<AuditRow>> {
+        self.inner.audit_rows(filter, before, limit)
+    }
+}
 
 impl Store for FaultyStore {
     fn take_lane(&self, lane: &LaneId) -> Answer<'_, LaneRow> {

@@ -137,6 +137,16 @@ impl Gateway {
         self.append_records(records.collect()).await;
     }
 
+    /// As a hop appends what it read, each with the place of its record.
+    pub async fn append_read(&self, read: impl IntoIterator<Item = (String, Draft)>) {
+        let records = read.into_iter().map(|(place, draft)| Record {
+            key: Some(Bytes::from(draft.head.partition_key())),
+            value: Some(intake::encode(&CATALOGUE, &draft).expect("a draft can be written")),
+            headers: vec![Header::text(headers::SOURCE, place)],
+        });
+        self.append_records(records.collect()).await;
+    }
+
     pub async fn append_records(&self, records: Vec<Record>) {
         let append = |record| Append { topic: INTAKE.into(), partition: None, record };
         self.log.append(records.into_iter().map(append).collect()).await.expect("the log is there");

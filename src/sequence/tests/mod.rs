@@ -1,5 +1,6 @@
 //! Tests of the sequencer, from the pure table to lanes on real engines; the fixtures they share.
 
+mod deliveries;
 mod disagreement;
 mod faults;
 mod gateway;
@@ -7,6 +8,7 @@ mod group;
 mod lanes;
 mod message;
 mod repeats;
+mod sources;
 mod table;
 mod time;
 mod unanswered;
@@ -87,5 +89,9 @@ fn head(external_order_id: &str, raw: &Bytes) -> DraftHead {
         raw_sha256: Sha256Digest::of(raw),
         retry_count: 0,
         transformation_version: "pyxis/1.0.0".into(),
+        route: Some("pyxis/order".into()),
+        path: Default::default(),
+        replay_of: None,
+        delivery_id: None,
     }
 }
