@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
 
 use crate::config::settings::{Operator, Role};
@@ -28,6 +29,10 @@ pub enum Right {
     ReadPayload,
     /// Take changed mappings over.
     Reload,
+    /// Have a rejected payload mapped again as it came, or say that nothing is to be done about a failure.
+    Replay,
+    /// Have another payload than the one that came taken in.
+    EditPayload,
 }
 
 impl Right {
@@ -37,7 +42,8 @@ impl Right {
             Self::Read => &[Role::Viewer, Role::Operator, Role::Editor],
             Self::Append => &[Role::Writer],
             Self::ReadPayload => &[Role::Operator, Role::Editor],
-            Self::Reload => &[Role::Editor],
+            Self::Replay => &[Role::Operator, Role::Editor],
+            Self::Reload | Self::EditPayload => &[Role::Editor],
         }
     }
 
@@ -45,8 +51,8 @@ impl Right {
         match self {
             Self::Read => "`viewer`",
             Self::Append => "`writer`",
-            Self::ReadPayload => "`operator`",
-            Self::Reload => "`editor`",
+            Self::ReadPayload | Self::Replay => "`operator`",
+            Self::Reload | Self::EditPayload => "`editor`",
         }
     }
 }
@@ -55,6 +61,13 @@ impl Operators {
     pub fn new(operators: Vec<Operator>) -> Self {
         let operators: Vec<_> = operators.into_iter().map(Arc::new).collect();
         Self(Tokens::new(operators.iter().map(|operator| (&operator.token, operator.clone()))))
+    }
+}
+
+impl Operators {
+    /// Who is asking, if their token is accepted.
+    pub fn caller(&self, headers: &HeaderMap) -> Option<Caller> {
+        self.0.owner(bearer_token(headers).ok()?).cloned().map(Caller)
     }
 }
 
@@ -95,7 +108,6 @@ impl FromRequestParts<App> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let operator = bearer_token(&parts.headers).ok().and_then(|token| app.0.operators.0.owner(token));
-        operator.cloned().map(Self).ok_or_else(Problem::unauthorized)
+        app.0.operators.caller(&parts.headers).ok_or_else(Problem::unauthorized)
     }
 }

@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tracing::info;
 
 use crate::log::{Append, Record};
@@ -18,6 +19,7 @@ use crate::ops::App;
 use crate::ops::auth::{Caller, Right};
 use crate::ops::problem::Problem;
 use crate::ops::tail::{Start, Tail};
+use crate::recovery::audit::{APPEND, Deed};
 use crate::schema::topics::record_of;
 
 #[derive(Deserialize)]
@@ -97,6 +99,10 @@ pub async fn append(
     let (Path(topic), Json(record)) = (path?, record?);
     let value = value(&app, &topic, &record)?;
     let record = Record { key: record.key.map(Bytes::from), value, headers: Vec::new() };
+    let deed = Deed { operator: caller.name(), action: APPEND, tenant_id: None, subject: &topic };
+    let size = json!({"record_bytes": record.size()});
+    // Before it: nothing is appended that the audit does not know of.
+    app.0.audit.write(deed, &size, None).await?;
     let append = Append { topic: topic.as_str().into(), partition: None, record };
     let positions = app.0.log.append(vec![append]).await?;
     let position = positions.first().ok_or_else(Problem::internal)?;

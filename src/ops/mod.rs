@@ -4,8 +4,10 @@
 //! other needs an operator's token, and the token's roles and tenants say what it may do. Errors are RFC 9457
 //! problem documents.
 
+mod audit;
 mod auth;
 mod events;
+mod failures;
 mod health;
 mod mappings;
 mod metrics;
@@ -13,13 +15,16 @@ mod orders;
 mod payloads;
 mod problem;
 mod readiness;
+mod replays;
 mod tail;
+mod traffic;
 
 #[cfg(test)]
 mod tests;
 
-pub use mappings::{InForce, Reload};
+pub use mappings::{InForce, Reload, Reloaded};
 pub use readiness::Readiness;
+pub use traffic::Traffic;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -35,10 +40,13 @@ use tokio::sync::watch;
 use tower::ServiceExt as _;
 use tracing::error;
 
+use crate::clock::Clock;
 use crate::config::settings::Operator;
 use crate::log::EventLog;
 use crate::ops::auth::Operators;
 use crate::ops::problem::Problem;
+use crate::recovery::audit::Audit;
+use crate::recovery::replay::Replays;
 use crate::schema::Catalogue;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
@@ -52,8 +60,11 @@ pub struct Deps {
     pub readiness: Arc<Readiness>,
     pub operators: Vec<Operator>,
     /// The tenants of the configured bindings: where an order is looked for when no tenant is named.
-    pub tenants: Vec<String>,
+    pub tenants: watch::Receiver<Vec<String>>,
     pub reload: Reload,
+    pub clock: Arc<dyn Clock>,
+    pub replays: Arc<Replays>,
+    pub traffic: Arc<Traffic>,
     /// True ends the streams.
     pub stop: watch::Receiver<bool>,
 }
@@ -75,8 +86,11 @@ struct State {
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
     operators: Operators,
-    tenants: Vec<String>,
+    tenants: watch::Receiver<Vec<String>>,
     reload: Reload,
+    audit: Audit,
+    replays: Arc<Replays>,
+    traffic: Arc<Traffic>,
     stop: watch::Receiver<bool>,
 }
 
@@ -85,11 +99,24 @@ const MAX_BODY_BYTES: usize = 24 * 1024 * 1024;
 
 impl Ops {
     pub fn new(deps: Deps) -> Self {
-        let Deps { log, store, catalogue, metrics, readiness, operators, mut tenants, reload, stop } = deps;
-        tenants.sort();
-        tenants.dedup();
+        let Deps { log, store, catalogue, metrics, readiness, operators, tenants, reload, stop, .. } = deps;
+        let (replays, traffic) = (deps.replays, deps.traffic);
+        let audit = Audit { store: Arc::clone(&store), clock: deps.clock };
         let operators = Operators::new(operators);
-        let app = App(Arc::new(State { log, store, catalogue, metrics, readiness, operators, tenants, reload, stop }));
+        let app = App(Arc::new(State {
+            log,
+            store,
+            catalogue,
+            metrics,
+            readiness,
+            operators,
+            tenants,
+            reload,
+            audit,
+            replays,
+            traffic,
+            stop,
+        }));
         let router = Router::new()
             .route("/healthz", get(health::alive))
             .route("/readyz", get(health::ready))
@@ -99,6 +126,12 @@ impl Ops {
             .route("/api/v1/ops/orders/{source_key}/{external_id}", get(orders::show))
             .route("/api/v1/ops/mappings/reload", post(mappings::reload))
             .route("/api/v1/ops/payloads/{sha256}", get(payloads::show))
+            .route("/api/v1/ops/failures", get(failures::list))
+            .route("/api/v1/ops/failures/{id}", get(failures::show))
+            .route("/api/v1/ops/failures/{id}/replay", post(replays::replay))
+            .route("/api/v1/ops/failures/{id}/dismiss", post(replays::dismiss))
+            .route("/api/v1/ops/failure-groups", get(failures::groups))
+            .route("/api/v1/ops/audit", get(audit::list))
             .method_not_allowed_fallback(async || Problem::method_not_allowed())
             .fallback(async || Problem::not_found("no such resource"))
             .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))

@@ -81,9 +81,10 @@ async fn find(
     external_id: &str,
     tenant: Option<String>,
 ) -> Result<Vec<Known>, Problem> {
-    let tenants = match &tenant {
-        Some(tenant) => std::slice::from_ref(tenant),
-        None => caller.tenants().unwrap_or(&app.0.tenants),
+    let tenants = match (&tenant, caller.tenants()) {
+        (Some(tenant), _) => vec![tenant.clone()],
+        (None, Some(tenants)) => tenants.to_vec(),
+        (None, None) => app.0.tenants.borrow().clone(),
     };
     let key = |tenant: &String| OrderKey {
         tenant_id: tenant.clone(),
@@ -102,7 +103,7 @@ async fn find(
     Ok(found)
 }
 
-const fn state_name(phase: &Phase) -> &'static str {
+pub(super) const fn state_name(phase: &Phase) -> &'static str {
     match phase {
         Phase::Unknown => "UNKNOWN",
         Phase::Received(_) => "RECEIVED",

@@ -10,9 +10,10 @@ use crate::canonical::ids::Sha256Digest;
 use crate::ops::App;
 use crate::ops::auth::{Caller, Right};
 use crate::ops::problem::Problem;
+use crate::recovery::audit::{Deed, READ_PAYLOAD};
 
-/// 200 with the bytes, or 404 if the payload is unknown, erased or past its time. Who looked is logged: payloads
-/// name people.
+/// 200 with the bytes, or 404 if the payload is unknown, erased or past its time. Who looked is in the audit:
+/// payloads name people.
 pub async fn show(
     State(app): State<App>,
     caller: Caller,
@@ -25,6 +26,8 @@ pub async fn show(
     let unknown = || Problem::not_found("no such payload; it may be past its time");
     let digest = Sha256Digest::from_hex(&sha256).ok_or_else(unknown)?;
     let payload = app.0.store.payload(digest).await?.ok_or_else(unknown)?;
+    let deed = Deed { operator: caller.name(), action: READ_PAYLOAD, tenant_id: None, subject: &sha256 };
+    app.0.audit.write(deed, &serde_json::json!({}), None).await?;
     info!(operator = caller.name(), payload = %digest, "payload read");
     let headers = [
         // Never to be run or shown by a browser: the bytes are a stranger's.

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::door::RETRY_AFTER_S;
+use crate::recovery::replay;
 use crate::{log, store};
 
 /// What went wrong, in one sentence an operator can act on.
@@ -58,6 +59,10 @@ impl Problem {
         Self { status: StatusCode::CONFLICT, detail: detail.into() }
     }
 
+    pub fn gone(detail: impl Into<String>) -> Self {
+        Self { status: StatusCode::GONE, detail: detail.into() }
+    }
+
     pub fn too_large(detail: impl Into<String>) -> Self {
         Self { status: StatusCode::PAYLOAD_TOO_LARGE, detail: detail.into() }
     }
@@ -89,6 +94,23 @@ impl From<log::Error> for Problem {
 impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Self {
         Self::unavailable(error.to_string())
+    }
+}
+
+impl From<replay::Error> for Problem {
+    fn from(error: replay::Error) -> Self {
+        let detail = error.to_string();
+        match error {
+            replay::Error::NoPayload | replay::Error::NoRoute | replay::Error::Missing(_) => Self::conflict(detail),
+            replay::Error::Expired => Self::gone(detail),
+            replay::Error::TooLarge { .. } => Self::too_large(detail),
+            // Ours, and mended by us: nothing the operator sent is wrong.
+            replay::Error::Mapping { .. } | replay::Error::Schema(_) | replay::Error::Late { .. } => {
+                Self::unavailable(detail)
+            }
+            replay::Error::Log(error) => error.into(),
+            replay::Error::Store(error) => error.into(),
+        }
     }
 }
 

@@ -9,6 +9,8 @@ use std::sync::{Mutex, PoisonError};
 #[derive(Debug, Default)]
 pub struct Readiness {
     parts: Mutex<BTreeMap<String, Option<String>>>,
+    /// By part; no part without one.
+    remarks: Mutex<BTreeMap<String, Vec<String>>>,
 }
 
 impl Readiness {
@@ -20,6 +22,22 @@ impl Readiness {
     /// The part does not work now, or does not work yet.
     pub fn not_ready(&self, part: &str, reason: impl Into<String>) {
         self.set(part, Some(reason.into()));
+    }
+
+    /// What an operator should see to though the part works: a load balancer has no reason to look elsewhere. Replaces
+    /// the part's earlier remarks.
+    pub fn remark(&self, part: &str, remarks: Vec<String>) {
+        let mut all = self.remarks.lock().unwrap_or_else(PoisonError::into_inner);
+        if remarks.is_empty() {
+            all.remove(part);
+        } else {
+            all.insert(part.to_owned(), remarks);
+        }
+    }
+
+    /// All remarks, by part.
+    pub fn remarks(&self) -> BTreeMap<String, Vec<String>> {
+        self.remarks.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The part is gone and counts no more.
@@ -64,6 +82,12 @@ mod tests {
 
         readiness.ready("sequencer");
         assert!(readiness.is_ready());
+
+        readiness.remark("reader", vec!["sales.t/0 stands still".to_owned()]);
+        assert!(readiness.is_ready(), "a remark is no reason");
+        assert_eq!(readiness.remarks()["reader"], ["sales.t/0 stands still"]);
+        readiness.remark("reader", vec![]);
+        assert!(readiness.remarks().is_empty());
 
         readiness.not_ready("log", "disk full");
         readiness.forget("log");

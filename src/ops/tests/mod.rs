@@ -4,6 +4,8 @@ mod events;
 mod orders;
 mod rights;
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
@@ -11,11 +13,13 @@ use http_body_util::BodyExt as _;
 use serde_json::Value;
 
 use super::*;
+use crate::clock::ManualClock;
 use crate::config::report::Report;
 use crate::config::secret::Secret;
 use crate::config::settings::Role;
 use crate::door::testing::{MemoryLog, MemoryStore, NOW_S, catalogue};
 use crate::log::{Append, Header, Record};
+use crate::recovery::replay;
 
 const TOPIC: &str = "integration.sales.order.normalized";
 
@@ -66,11 +70,25 @@ fn deps(log: Arc<dyn EventLog>, store: MemoryStore, readiness: Arc<Readiness>, s
         roles: vec![role],
         tenants: tenants.iter().map(|tenant| (*tenant).into()).collect(),
     };
+    let (store, metrics): (Arc<dyn Store>, _) = (Arc::new(store), Arc::new(Metrics::new().unwrap()));
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(NOW_S * 1000));
+    let replays = Replays::new(replay::Deps {
+        log: log.clone(),
+        store: store.clone(),
+        catalogue: catalogue(),
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+        mappings: Arc::default(),
+        append_timeout: Duration::from_secs(5),
+    });
     Deps {
         log,
-        store: Arc::new(store),
+        store,
+        clock,
+        replays: Arc::new(replays),
+        traffic: Arc::new(Traffic::new(metrics.clone())),
         catalogue: catalogue(),
-        metrics: Arc::new(Metrics::new().unwrap()),
+        metrics,
         readiness,
         reload: Arc::new(|| Err(Report::default())),
         operators: vec![
@@ -82,7 +100,7 @@ fn deps(log: Arc<dyn EventLog>, store: MemoryStore, readiness: Arc<Readiness>, s
             operator("north", Role::Viewer, &["north"]),
             operator("north-admin", Role::Admin, &["north"]),
         ],
-        tenants: vec!["north".into(), "south".into()],
+        tenants: watch::channel(vec!["north".into(), "south".into()]).1,
         stop,
     }
 }
