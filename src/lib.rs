@@ -12,9 +12,12 @@ pub mod door;
 #[cfg(feature = "failpoints")]
 pub mod failpoint;
 pub mod gateway;
+pub mod lane;
 pub mod log;
 pub mod normalize;
 pub mod ops;
+pub mod reader;
+pub mod recovery;
 pub mod schema;
 pub mod sequence;
 pub mod store;

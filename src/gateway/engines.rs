@@ -66,8 +66,11 @@ pub(crate) fn kafka_options(settings: &KafkaSettings) -> kafka::Options {
     };
     options.settings.clone_from(&settings.librdkafka);
     // A static member: started again after a crash, a gateway has its lanes back at once, not after a session time-out.
-    let instance = || settings.transactional_id.clone();
-    options.settings.entry("group.instance.id".to_owned()).or_insert_with(instance);
+    // A broker that assigns lanes itself would turn it away until the one before has timed out.
+    if options.group_protocol == kafka::GroupProtocol::Classic {
+        let instance = || settings.transactional_id.clone();
+        options.settings.entry("group.instance.id".to_owned()).or_insert_with(instance);
+    }
     options
 }
 

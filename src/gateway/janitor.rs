@@ -2,7 +2,7 @@
 //!
 //! Records of `crossdock.intake` go once they are both committed and older than the replay window; the decisions
 //! about them go at the same border, never before: a record that can still be read must find its decision. Payloads,
-//! ledger rows, orders and what is known of published events go by age. (The events themselves go by their topic's
+//! ledger rows, orders, failures and what is known of published events go by age; the audit stays. (The events themselves go by their topic's
 //! retention, which is the log's business.)
 
 use std::sync::Arc;
@@ -43,6 +43,7 @@ impl Janitor {
             events_since: before(now, self.store_settings.events_for),
             ledger_since: before(now, self.store_settings.ledger_for),
             orders_since: before(now, self.store_settings.orders_for),
+            failures_since: before(now, self.store_settings.failures_for),
             decisions_from: self.trim_intake(now).await?,
         };
         let mut deleted = 0;

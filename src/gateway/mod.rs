@@ -25,10 +25,14 @@ use crate::door::{self, Door, Installation};
 use crate::gateway::engines::Engines;
 pub(crate) use crate::gateway::engines::kafka_options;
 use crate::gateway::janitor::Janitor;
-use crate::gateway::reload::Reloader;
+use crate::gateway::reload::{Parts, Reloader};
 use crate::log;
 use crate::normalize::AdapterSet;
-use crate::ops::{self, Ops, Readiness};
+use crate::ops::{self, Ops, Readiness, Traffic};
+use crate::reader::{self, Reader};
+use crate::recovery;
+use crate::recovery::mappings::Mappings;
+use crate::recovery::replay::{self, Replays};
 use crate::schema::registry::Registry;
 use crate::schema::{self, Catalogue};
 use crate::sequence::{self, Pace, Sequencer};
@@ -38,6 +42,9 @@ use crate::topics::apply::Refused;
 
 /// How often the state of the parts is looked at for readiness and metrics.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// The part of the readiness that reads topics.
+const READER: &str = "reader";
 
 /// A running gateway.
 pub struct Gateway {
@@ -50,6 +57,7 @@ pub struct Gateway {
     ops_task: JoinHandle<usize>,
     tasks: Vec<JoinHandle<()>>,
     reloader: Arc<Reloader>,
+    reader: Arc<Reader>,
     sequencer: Arc<Sequencer>,
 }
 
@@ -71,6 +79,8 @@ pub enum Error {
     Listen { name: &'static str, address: SocketAddr, cause: std::io::Error },
     #[error(transparent)]
     Routes(#[from] door::Error),
+    #[error(transparent)]
+    Inbound(#[from] reader::Error),
     #[error("metrics cannot be registered: {0}")]
     Metrics(#[from] prometheus::Error),
 }
@@ -110,7 +120,39 @@ impl Gateway {
         ));
         let bindings: Vec<_> = settings.bindings.iter().cloned().map(Arc::new).collect();
         door.install(Installation::of(adapters, &bindings)?)?;
-        let reloader = Arc::new(Reloader::new(layers, Arc::clone(&door)));
+        let mappings = Arc::new(Mappings::default());
+        mappings.install(adapters, &bindings);
+        let replays = Arc::new(Replays::new(replay::Deps {
+            log: Arc::clone(&log),
+            store: Arc::clone(&store),
+            catalogue: Arc::clone(&catalogue),
+            clock: Arc::clone(&clock),
+            metrics: Arc::clone(&metrics),
+            mappings: Arc::clone(&mappings),
+            append_timeout: settings.door.append_timeout,
+        }));
+        let traffic = Arc::new(Traffic::new(Arc::clone(&metrics)));
+        let inbound = reader::Installation::of(adapters, &bindings)?;
+        topics::prepare_inbound(&settings.log, log.as_ref(), inbound.topics()).await?;
+        let reader = Arc::new(Reader::start(reader::Deps {
+            log: Arc::clone(&log),
+            catalogue: Arc::clone(&catalogue),
+            clock: Arc::clone(&clock),
+            metrics: Arc::clone(&metrics),
+            new_id: Arc::new(Uuid::new_v4),
+            settings: settings.reader.clone(),
+            retention: settings.log.retention,
+            pace: reader::Pace::default(),
+        }));
+        let parts = Parts {
+            door: Arc::clone(&door),
+            reader: Arc::clone(&reader),
+            log: Arc::clone(&log),
+            log_settings: settings.log.clone(),
+            catalogue: Arc::clone(&catalogue),
+            mappings,
+        };
+        let reloader = Arc::new(Reloader::new(layers, settings, parts));
         let ops = Ops::new(ops::Deps {
             log: Arc::clone(&log),
             store: Arc::clone(&store),
@@ -118,13 +160,23 @@ impl Gateway {
             metrics: Arc::clone(&metrics),
             readiness: Arc::clone(&readiness),
             operators: settings.operators.clone(),
-            tenants: settings.bindings.iter().map(|binding| binding.tenant_id.clone()).collect(),
+            tenants: reloader.tenants(),
             reload: {
                 let reloader = Arc::clone(&reloader);
                 Arc::new(move || reloader.reload())
             },
+            clock: Arc::clone(&clock),
+            replays,
+            traffic: Arc::clone(&traffic),
             stop: rest_stopping.clone(),
         });
+        let failures = recovery::index::Deps {
+            log: Arc::clone(&log),
+            store: Arc::clone(&store),
+            catalogue: Arc::clone(&catalogue),
+            metrics: Arc::clone(&metrics),
+            readiness: Arc::clone(&readiness),
+        };
         let limits = Limits {
             max_connections: settings.door.max_connections,
             head_timeout: settings.door.read_timeout,
@@ -151,14 +203,22 @@ impl Gateway {
         let janitor = Janitor {
             log: Arc::clone(&log),
             store: Arc::clone(&store),
-            clock,
+            clock: Arc::clone(&clock),
             log_settings: settings.log.clone(),
             store_settings: settings.store.clone(),
         };
         let tasks = vec![
             tokio::spawn(keep_tidy(janitor, rest_stopping.clone())),
-            tokio::spawn(watch_parts(Arc::clone(&sequencer), Arc::clone(&readiness), rest_stopping.clone())),
+            tokio::spawn(watch_parts(
+                Arc::clone(&sequencer),
+                Arc::clone(&reader),
+                Arc::clone(&readiness),
+                rest_stopping.clone(),
+            )),
+            tokio::spawn(watch_traffic(traffic, clock, rest_stopping.clone())),
+            recovery::index::start(failures, rest_stopping.clone()),
         ];
+        reader.install(inbound);
         let grace = settings.shutdown_timeout;
         let door_task = tokio::spawn(async move {
             door_server.serve(Arc::new(move |request| door.handle(request)), door_stopping, grace).await
@@ -177,27 +237,38 @@ impl Gateway {
             ops_task,
             tasks,
             reloader,
+            reader,
             sequencer,
         })
     }
 
-    /// Takes changed mappings and schemas over; says in the log what became of it.
+    /// Takes changed mappings, schemas and bindings over; says in the log what became of it.
     pub async fn reload(&self) {
         let reloader = Arc::clone(&self.reloader);
         match tokio::task::spawn_blocking(move || reloader.reload()).await {
-            Ok(Ok(adapters)) => info!(adapters = adapters.len(), "mappings reloaded"),
+            Ok(Ok(reloaded)) => {
+                info!(adapters = reloaded.adapters.len(), bindings = reloaded.bindings.len(), "mappings reloaded");
+                if !reloaded.needs_restart.is_empty() {
+                    let keys = reloaded.needs_restart.join(", ");
+                    warn!(keys, "settings have changed that only a restart takes over");
+                }
+            }
             Ok(Err(report)) => warn!("new mappings are refused, the old ones stay:\n{}", report.to_string().trim_end()),
             Err(error) => warn!(%error, "mappings cannot be reloaded"),
         }
     }
 
-    /// Stops taking orders, answers what is under way, lets the lanes finish their batches, and closes the engines.
+    /// Stops taking orders and reading topics, answers what is under way, lets reader and lanes finish their batches, and
+    /// closes the engines.
     /// What was answered is on disk at every moment, so a stop that runs out of time loses nothing either.
     pub async fn stop(self) {
         let deadline = tokio::time::Instant::now() + self.shutdown_timeout;
         // A receiver that is gone has stopped by itself.
         let _ = self.stop_door.send(true);
         let _ = self.door_task.await;
+        if tokio::time::timeout_at(deadline, self.reader.stop()).await.is_err() {
+            warn!("topics were not left in time; what was not committed is read again");
+        }
         let _ = self.stop_rest.send(true);
         for task in self.tasks {
             let _ = task.await;
@@ -247,13 +318,32 @@ async fn keep_tidy(janitor: Janitor, mut stopping: watch::Receiver<bool>) {
     }
 }
 
-/// Carries what the lanes say of themselves to the readiness.
-async fn watch_parts(sequencer: Arc<Sequencer>, readiness: Arc<Readiness>, mut stopping: watch::Receiver<bool>) {
+/// Lets the counters be looked at, as often as they are wanted.
+async fn watch_traffic(traffic: Arc<Traffic>, clock: Arc<dyn Clock>, mut stopping: watch::Receiver<bool>) {
     loop {
-        match sequencer.problems().as_slice() {
-            [] => readiness.ready(INTAKE),
-            problems => readiness.not_ready(INTAKE, problems.join("; ")),
+        traffic.look(clock.now_ms());
+        tokio::select! {
+            _ = stopping.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(LOOK_EVERY) => {}
         }
+    }
+}
+
+/// Carries what the lanes and the reader say of themselves to the readiness.
+async fn watch_parts(
+    sequencer: Arc<Sequencer>,
+    reader: Arc<Reader>,
+    readiness: Arc<Readiness>,
+    mut stopping: watch::Receiver<bool>,
+) {
+    loop {
+        for (part, problems) in [(INTAKE, sequencer.problems()), (READER, reader.problems())] {
+            match problems.as_slice() {
+                [] => readiness.ready(part),
+                problems => readiness.not_ready(part, problems.join("; ")),
+            }
+        }
+        readiness.remark(READER, reader.remarks());
         tokio::select! {
             _ = stopping.wait_for(|stop| *stop) => return,
             () = tokio::time::sleep(LOOK_EVERY) => {}

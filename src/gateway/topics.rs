@@ -1,12 +1,12 @@
-//! Sees to it that every topic is there before the door opens.
+//! Sees to it that every topic is there before the door opens and the reader reads.
 
 use tracing::{info, warn};
 
 use crate::config::settings::{LogEngine, LogSettings};
 use crate::gateway::Error;
 use crate::gateway::engines::kafka_options;
-use crate::log::EventLog;
 use crate::log::kafka::admin::TopicAdmin;
+use crate::log::{self, EventLog};
 use crate::topics;
 use crate::topics::apply::{self, Approved};
 use crate::topics::plan::{Difference, State};
@@ -38,6 +38,28 @@ pub(super) async fn prepare(settings: &LogSettings, log: &dyn EventLog) -> Resul
         }
     }
     Ok(apply::make_missing(&admin, approved).await?)
+}
+
+/// Makes those of the inbound `topics` that are missing on the embedded log, where nobody else could. On Kafka they belong
+/// to those who write them.
+///
+/// # Errors
+/// If the log cannot be written.
+pub(super) async fn prepare_inbound(
+    settings: &LogSettings,
+    log: &dyn EventLog,
+    topics: impl IntoIterator<Item = &str>,
+) -> Result<(), log::Error> {
+    if !matches!(settings.engine, LogEngine::Sqlite) {
+        return Ok(());
+    }
+    let existing = log.topics().await?;
+    for name in topics {
+        if !existing.contains_key(name) {
+            log.create_topic(&topics::inbound(name, settings)).await?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
