@@ -85,19 +85,8 @@ impl Gateway {
 }
 
 impl Client {
-    fn new(url: Url, token: &Secret) -> Result<Self, Error> {
-        let mut builder = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            // A token goes where it was sent and nowhere else.
-            .redirect(reqwest::redirect::Policy::none());
-        if url.scheme() == "http" {
-            // No certificate is ever looked at, so a machine without any is as good.
-            builder = builder.tls_certs_only([]);
-        }
-        if is_this_machine(&url) {
-            builder = builder.no_proxy();
-        }
-        let http = builder.build().map_err(|error| Error::Setup { cause: chain(&error) })?;
+    pub(super) fn new(url: Url, token: &Secret) -> Result<Self, Error> {
+        let http = http(&url)?;
         if !token.is_token() {
             return Err(Error::Token);
         }
@@ -109,10 +98,16 @@ impl Client {
 
     /// A request to `/api/v1/ops/` and `segments`; these and `query` are percent-encoded as need be.
     pub(super) fn request(&self, method: Method, segments: &[&str], query: &[(&str, &str)]) -> RequestBuilder {
+        let segments: Vec<_> = ["api", "v1", "ops"].iter().chain(segments).copied().collect();
+        self.request_outside(method, &segments, query)
+    }
+
+    /// As [`Self::request`], to a path outside `/api/v1/ops/`.
+    pub(super) fn request_outside(&self, method: Method, segments: &[&str], query: &[(&str, &str)]) -> RequestBuilder {
         let mut url = self.url.clone();
         // An http address always has a path.
         if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(["api", "v1", "ops"]).extend(segments);
+            path.pop_if_empty().extend(segments);
         }
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
@@ -165,14 +160,23 @@ impl Client {
     ///
     /// # Errors
     /// The connection broke, or the body is no JSON.
-    pub(super) async fn json(&self, mut answer: Response) -> Result<serde_json::Value, Error> {
+    pub(super) async fn json(&self, answer: Response) -> Result<serde_json::Value, Error> {
         let status = answer.status();
+        let body = self.body(answer).await?;
+        let unexpected = |_| Error::Unexpected { url: self.shown(), status, expected: "a JSON document" };
+        serde_json::from_slice(&body).map_err(unexpected)
+    }
+
+    /// The whole body.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub(super) async fn body(&self, mut answer: Response) -> Result<Vec<u8>, Error> {
         let mut body = Vec::new();
         while let Some(chunk) = self.chunk(&mut answer, false).await? {
             body.extend_from_slice(&chunk);
         }
-        let unexpected = |_| Error::Unexpected { url: self.shown(), status, expected: "a JSON document" };
-        serde_json::from_slice(&body).map_err(unexpected)
+        Ok(body)
     }
 
     pub(super) fn ended(&self) -> Error {
@@ -223,6 +227,25 @@ impl Error {
     }
 }
 
+/// An HTTP client for `url` and whatever else is on that host.
+///
+/// # Errors
+/// [`Error::Setup`].
+pub(super) fn http(url: &Url) -> Result<reqwest::Client, Error> {
+    let mut builder = reqwest::Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        // A token goes where it was sent and nowhere else.
+        .redirect(reqwest::redirect::Policy::none());
+    if url.scheme() == "http" {
+        // No certificate is ever looked at, so a machine without any is as good.
+        builder = builder.tls_certs_only([]);
+    }
+    if is_this_machine(url) {
+        builder = builder.no_proxy();
+    }
+    builder.build().map_err(|error| Error::Setup { cause: chain(&error) })
+}
+
 /// What the gateway said, as one line that is safe on a terminal.
 fn problem(status: StatusCode, body: &[u8]) -> String {
     let Problem { title, detail } = serde_json::from_slice(body).unwrap_or(Problem { title: None, detail: None });
@@ -235,7 +258,7 @@ fn problem(status: StatusCode, body: &[u8]) -> String {
 }
 
 /// An error's causes, outermost first; the address is told elsewhere.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     // The outer ones say "error sending request" and the like.
     let mut last = error;
     while let Some(source) = last.source() {
@@ -253,7 +276,7 @@ fn is_this_machine(url: &Url) -> bool {
     }
 }
 
-fn web_address(text: &str) -> Result<Url, String> {
+pub(super) fn web_address(text: &str) -> Result<Url, String> {
     match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
         _ => Err("expected an http or https address".to_owned()),

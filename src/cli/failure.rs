@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use crate::cli::client;
 use crate::config::report::Report;
 use crate::config::{developer, operator_token};
-use crate::normalize::Defect;
+use crate::normalize::{Defect, sample};
 use crate::schema::registry;
 use crate::{gateway, log, telemetry};
 
@@ -53,10 +53,18 @@ pub enum Failure {
     Unknown { kind: &'static str, name: String, known: Vec<String> },
     #[error("adapter `{adapter}` has several bindings, name one with `--binding`: {}", .bindings.join(", "))]
     Ambiguous { adapter: String, bindings: Vec<String> },
+    #[error("adapter `{adapter}` has no binding to send as")]
+    NoBinding { adapter: String },
+    #[error("`--bad`, `--duplicate` and `--shuffle` are more than 100% together")]
+    TooMuch,
     #[error("the mapping is at fault, not the payload: {defect}")]
     Defect { defect: Defect },
+    #[error("`{path}`: {error}")]
+    Record { path: PathBuf, error: sample::Error },
     #[error(transparent)]
     Client(#[from] client::Error),
+    #[error("a temporary folder cannot be used: {cause}")]
+    Scratch { cause: io::Error },
     #[error("no random numbers: {cause}")]
     Random { cause: getrandom::Error },
     #[error(transparent)]
@@ -76,6 +84,7 @@ impl Failure {
             | Self::Log(_)
             | Self::NoOperatorToken { .. }
             | Self::NoCredentials { .. }
+            | Self::NoBinding { .. }
             | Self::NoRegistry
             | Self::Registry(registry::Error::Setup { .. } | registry::Error::Forbidden { .. }) => {
                 Exit::BadConfiguration
@@ -83,18 +92,21 @@ impl Failure {
             Self::Topics(log::Error::Unusable { .. }) | Self::TopicsRefused { .. } => Exit::BadConfiguration,
             Self::Topics(_) => Exit::Unavailable,
             Self::Registry(registry::Error::Unavailable { .. }) => Exit::Unavailable,
-            Self::Unknown { .. } | Self::Ambiguous { .. } => Exit::Usage,
+            Self::Unknown { .. } | Self::Ambiguous { .. } | Self::TooMuch => Exit::Usage,
             Self::Defect { .. } => Exit::BadConfiguration,
-            Self::Incompatible { .. } | Self::Registry(_) | Self::Input { .. } => Exit::BadData,
+            Self::Incompatible { .. } | Self::Registry(_) | Self::Input { .. } | Self::Record { .. } => Exit::BadData,
             Self::Client(error) => error.exit(),
-            Self::Gateway(gateway::Error::Configuration(_) | gateway::Error::Routes(_) | gateway::Error::Topics(_)) => {
-                Exit::BadConfiguration
-            }
+            Self::Gateway(
+                gateway::Error::Configuration(_)
+                | gateway::Error::Routes(_)
+                | gateway::Error::Inbound(_)
+                | gateway::Error::Topics(_),
+            ) => Exit::BadConfiguration,
             Self::Gateway(gateway::Error::Schemas(error)) if !error.is_transient() => Exit::BadConfiguration,
             Self::Gateway(_) => Exit::Unavailable,
             // `… | head` has what it wanted.
             Self::Output(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
-            Self::Random { .. } | Self::Signals { .. } | Self::Output(_) => Exit::Unavailable,
+            Self::Scratch { .. } | Self::Random { .. } | Self::Signals { .. } | Self::Output(_) => Exit::Unavailable,
         }
     }
 

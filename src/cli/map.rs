@@ -8,22 +8,23 @@ use bytes::Bytes;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::canonical::draft::{Draft, DraftBody};
+use crate::canonical::draft::DraftBody;
 use crate::cli::{Common, Exit, Failure, Output};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::binding::Binding;
 use crate::config::developer;
 use crate::config::environment::Environment;
 use crate::config::layers::Layers;
-use crate::normalize::preview::preview;
+use crate::normalize::preview::preview_all;
+use crate::normalize::sample::{self, Sample};
 use crate::normalize::value::time;
-use crate::normalize::{Adapter, AdapterSet, cases};
-use crate::verify::{Context, Verified};
+use crate::normalize::{Adapter, AdapterSet, Message, Messages, cases};
+use crate::verify::Context;
 
 /// Show what a payload becomes: the canonical order and its events, or what is wrong with it
 ///
 /// Nothing is sent and nothing is kept; the state of the order is taken as empty. Exits with 65 if the payload is
-/// rejected. Without `--binding` it is mapped for the adapter's only binding of the configuration, else for the one
+/// rejected. A route that only Avro records reach takes the record as JSON, or as its framed bytes. Without `--binding` it is mapped for the adapter's only binding of the configuration, else for the one
 /// of the adapter's cases.
 #[derive(Debug, Args)]
 pub struct Map {
@@ -31,12 +32,12 @@ pub struct Map {
     adapter: String,
     /// A route of its manifest, such as `order-created`
     route: String,
-    /// The payload, `-` for standard input
+    /// The payload or record, `-` for standard input
     file: PathBuf,
     /// The binding to map it for
     #[arg(long)]
     binding: Option<String>,
-    /// A header of the delivery: `x-correlation-id` or `traceparent`
+    /// A header of the delivery: `x-correlation-id`, `traceparent`, or one the adapter's webhook reads
     #[arg(long = "header", value_name = "NAME=VALUE", value_parser = header)]
     headers: Vec<(String, String)>,
     /// A parameter of the route's path, such as `order_id=PYX-1`
@@ -60,27 +61,30 @@ impl Map {
             name: self.adapter.clone(),
             known: adapters.iter().map(|adapter| adapter.manifest().name.clone()).collect(),
         })?;
-        let route = adapter.route(&self.route).ok_or_else(|| Failure::Unknown {
-            kind: "route",
-            name: self.route.clone(),
-            known: adapter.routes().iter().map(|route| route.name().to_owned()).collect(),
-        })?;
         let binding = self.binding(&layers, &adapters, adapter)?;
         let now = self.now.unwrap_or_else(|| SystemClock.now_ms());
         let header = |name: &str| self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
         let context = Context {
-            received_from: "http".to_owned(),
             received_at: now,
             correlation_id: header("x-correlation-id").unwrap_or_default(),
             path: self.path.clone(),
+            headers: self.headers.clone(),
             traceparent: header("traceparent"),
-            retry_count: 0,
+            ..Context::default()
         };
-        let delivery = Verified::by_operator(Arc::new(binding), self.payload()?, context);
-        let draft = route.normalize(&delivery).map_err(|defect| Failure::Defect { defect })?;
-        let mapped = mapped(&draft, now);
+        let sample = Sample { input: self.payload()?, binding: Arc::new(binding), context };
+        let messages = sample.map(adapter, &self.route).ok_or_else(|| Failure::Unknown {
+            kind: "route",
+            name: self.route.clone(),
+            known: adapter.route_names().into_iter().map(str::to_owned).collect(),
+        })?;
+        let messages = messages.map_err(|error| match error {
+            sample::Error::Mapping(defect) => Failure::Defect { defect },
+            error => Failure::Record { path: self.file.clone(), error },
+        })?;
+        let mapped = mapped(&messages, now);
         out.print(|| text(&mapped), || mapped.clone())?;
-        Ok(if matches!(draft.body, DraftBody::Rejection(_)) { Exit::BadData } else { Exit::Done })
+        Ok(if is_rejected(&messages) { Exit::BadData } else { Exit::Done })
     }
 
     fn payload(&self) -> Result<Bytes, Failure> {
@@ -110,12 +114,24 @@ impl Map {
 }
 
 /// What is printed: the preview, and the business digest by which a repeat is recognized.
-fn mapped(draft: &Draft, now: i64) -> Value {
-    let mut mapped = preview(draft, now);
-    if let (DraftBody::Order(order), Some(members)) = (&draft.body, mapped.as_object_mut()) {
+fn mapped(messages: &Messages, now: i64) -> Value {
+    let mut mapped = preview_all(messages, now);
+    if let Messages::One(Message::Draft(draft)) = messages
+        && let (DraftBody::Order(order), Some(members)) = (&draft.body, mapped.as_object_mut())
+    {
         members.insert("digest".to_owned(), json!(order.digest));
     }
     mapped
+}
+
+/// Whether the payload is rejected, or any item of a batch.
+fn is_rejected(messages: &Messages) -> bool {
+    let is_one =
+        |message: &Message| matches!(message, Message::Draft(draft) if matches!(draft.body, DraftBody::Rejection(_)));
+    match messages {
+        Messages::One(message) => is_one(message),
+        Messages::Many(messages) => messages.iter().any(is_one),
+    }
 }
 
 /// The same for people: a rejection as one problem a line, everything else as indented JSON behind its outcome.
@@ -139,10 +155,8 @@ fn pair(text: &str) -> Result<(String, String), String> {
 
 fn header(text: &str) -> Result<(String, String), String> {
     let (name, value) = pair(text)?;
-    match name.to_ascii_lowercase() {
-        name if ["x-correlation-id", "traceparent"].contains(&name.as_str()) => Ok((name, value)),
-        name => Err(format!("no adapter reads header `{name}`: expected x-correlation-id or traceparent")),
-    }
+    let name = axum::http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| "expected the name of a header")?;
+    Ok((name.as_str().to_owned(), value))
 }
 
 fn instant(text: &str) -> Result<i64, String> {

@@ -3,14 +3,19 @@
 //! Standard output is data, standard error is talk. Commands about a running gateway ask its operations API through
 //! `client`; none opens a running gateway's files but the operator token and, in developer mode, the secrets.
 
+mod audit;
 mod check;
 mod client;
+mod demo;
 mod events;
 mod failure;
+mod failures;
+mod generate;
 mod keygen;
 mod map;
 mod orders;
 mod output;
+mod partner;
 mod schemas;
 pub mod serve;
 mod sign;
@@ -61,14 +66,22 @@ pub struct Common {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Serve(serve::Serve),
+    Demo(demo::Demo),
     Check(check::Check),
     Map(map::Map),
+    Generate(generate::Generate),
     Keygen(keygen::Keygen),
     Token(token::Token),
     Sign(sign::Sign),
     /// Read and append the records of a topic
     #[command(subcommand)]
     Events(events::Events),
+    /// Find, explain, replay and dismiss rejected payloads
+    #[command(subcommand)]
+    Failures(failures::Failures),
+    /// See what operators did
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Look at an order
     #[command(subcommand)]
     Orders(orders::Orders),
@@ -88,12 +101,16 @@ pub async fn run(cli: Cli) -> ExitCode {
     let done = |result: Result<(), Failure>| result.map(|()| Exit::Done);
     let exit = match command {
         Command::Serve(serve) => done(serve.run(&common, environment, out).await),
+        Command::Demo(demo) => demo.run(&common, environment, out).await,
         Command::Check(check) => check.run(&common, environment, out),
         Command::Map(map) => map.run(&common, environment, out),
+        Command::Generate(generate) => generate.run(&common, environment, out).await,
         Command::Keygen(keygen) => done(keygen.run(out)),
         Command::Token(token) => done(token.run(out)),
         Command::Sign(sign) => done(sign.run(&common, environment, out)),
         Command::Events(events) => done(events.run(&common, environment, out).await),
+        Command::Failures(failures) => failures.run(&common, environment, out).await,
+        Command::Audit(audit) => done(audit.run(&common, environment, out).await),
         Command::Orders(orders) => done(orders.run(&common, environment, out).await),
         Command::Schemas(schemas) => done(schemas.run(&common, environment, out).await),
         Command::Topics(topics) => done(topics.run(&common, environment, out).await),
@@ -148,6 +165,15 @@ mod tests {
             ("serve --accept-skip", true),
             ("serve --accept-skip yes", false),
             ("serve --print-default-config", true),
+            ("demo", true),
+            ("demo --once --listen 127.0.0.1:8080 --output json", true),
+            ("demo --listen nowhere", false),
+            ("generate pyxis --rate 500 --count 20000 --bad 5% --duplicate 10% --shuffle 5% --seed 7 --verify", true),
+            ("generate pyxis --bad 5 --to topic --connections 4 --door http://h:1 --url http://h:2 --token x", true),
+            ("generate", false),
+            ("generate pyxis --bad 101%", false),
+            ("generate pyxis --rate 0", false),
+            ("generate pyxis --count 0", false),
             ("keygen --output json", true),
             ("token anna --role viewer --role writer --tenant north", true),
             ("token anna", false),
@@ -169,6 +195,18 @@ mod tests {
             ("events append t --key k --no-key file", false),
             ("events append t --key k --encoding xml file", false),
             ("orders show pyxis PYX-1 --tenant north --output json", true),
+            ("failures list --binding b --code C --since 2h --until 2026-03-04T08:15:30Z --state all --limit 5", true),
+            ("failures list --since yesterday", false),
+            ("failures list --state closed", false),
+            ("failures groups --tenant north", true),
+            ("failures show 8fc78ce8-6c4a-55d8-aaaa-f149200431d2", true),
+            ("failures show PYX-1", false),
+            ("failures replay 8fc78ce8-6c4a-55d8-aaaa-f149200431d2 --reason R --payload fixed.json --force", true),
+            ("failures replay 8fc78ce8-6c4a-55d8-aaaa-f149200431d2 --dry-run", true),
+            ("failures replay 8fc78ce8-6c4a-55d8-aaaa-f149200431d2", false),
+            ("failures dismiss 8fc78ce8-6c4a-55d8-aaaa-f149200431d2 --reason R", true),
+            ("failures dismiss 8fc78ce8-6c4a-55d8-aaaa-f149200431d2", false),
+            ("audit list --operator anna --action failure.replay --subject s --limit 3", true),
             ("topics plan --output json", true),
             ("topics apply --create-foreign", true),
             ("topics plan --create-foreign", false),

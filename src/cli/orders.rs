@@ -89,12 +89,15 @@ fn lines_of(name: &str, value: &Value) -> Vec<(String, String)> {
         "at" | "what" | "outcome" => Vec::new(),
         "revision" | "received_at" => line(&name.replace('_', " "), time(value)),
         "received_from" => line("received from", plain(value)),
+        "source" => line("read at", plain(value)),
+        "repeat" => line("repeat", "of a record decided before".to_owned()),
         "error_code" => line("error", plain(value)),
         "error_message" => line("", plain(value)),
         "raw_sha256" => line("payload", plain(value)),
         "released_by" => line("released by", format!("offset {}", plain(value))),
         "retry_count" if value.as_u64() == Some(0) => Vec::new(),
         "retry_count" => line("replayed", format!("{} times", plain(value))),
+        "replay_of" => line("replay of", format!("failure {}", plain(value))),
         "correlation_id" => line("correlation", plain(value)),
         "origin" => {
             let place = format!("{} partition {}", plain(&value["topic"]), plain(&value["partition"]));
@@ -118,7 +121,7 @@ fn time(value: &Value) -> String {
 }
 
 /// Text without quotes, anything else as JSON; safe on a terminal.
-fn plain(value: &Value) -> String {
+pub(super) fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
         Value::Null => "-".to_owned(),
@@ -136,7 +139,7 @@ mod tests {
     use crate::cli::output::Format;
     use crate::cli::testing::{ask, serve};
 
-    const ORDER: &str = r#"{"order_id":"8fc78ce8-6c4a-55d8-aaaa-f149200431d2","tenant_id":"north","source_key":"pyxis","external_order_id":"PYX-1","state":"RECEIVED","canonical":{"total":1490.00},"journey":[{"what":"created","outcome":"accepted","revision":1772612130000,"received_from":"http","binding":"pyxis-north","retry_count":0,"warnings":["cross_border_address"],"events":[{"topic":"integration.sales.order_received","key":"FR_PYX-1","event_id":"9478506a","record":"R"}],"at":"2026-03-04T08:15:31.210Z","origin":{"topic":"crossdock.intake","partition":3,"offset":17}},{"what":"updated","outcome":"rejected","error_code":"BUSINESS_RULE","error_message":"two\nlines","novelty":[1],"events":[{"topic":"t","key":"k","event_id":"e","already_published":true}],"at":"2026-03-04T09:00:00.000Z"}],"parked":2}"#;
+    const ORDER: &str = r#"{"order_id":"8fc78ce8-6c4a-55d8-aaaa-f149200431d2","tenant_id":"north","source_key":"pyxis","external_order_id":"PYX-1","state":"RECEIVED","canonical":{"total":1490.00},"journey":[{"what":"created","outcome":"accepted","revision":1772612130000,"received_from":"http","binding":"pyxis-north","retry_count":0,"warnings":["cross_border_address"],"events":[{"topic":"integration.sales.order_received","key":"FR_PYX-1","event_id":"9478506a","record":"R"}],"at":"2026-03-04T08:15:31.210Z","origin":{"topic":"crossdock.intake","partition":3,"offset":17}},{"what":"updated","outcome":"rejected","error_code":"BUSINESS_RULE","error_message":"two\nlines","retry_count":1,"replay_of":"f-1","novelty":[1],"events":[{"topic":"t","key":"k","event_id":"e","already_published":true}],"at":"2026-03-04T09:00:00.000Z"}],"parked":2}"#;
 
     const TOLD: &str = "\
 pyxis PYX-1: RECEIVED
@@ -154,6 +157,8 @@ tenant north, order 8fc78ce8-6c4a-55d8-aaaa-f149200431d2
 2026-03-04T09:00:00.000Z  updated: rejected
     error         BUSINESS_RULE
                   two lines
+    replayed      1 times
+    replay of     failure f-1
     novelty       [1]
     published     t key k event e (already before, not again)
 

@@ -112,7 +112,7 @@ async fn run_gateway(
 }
 
 /// The signals the gateway answers to.
-struct Signals {
+pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
@@ -125,7 +125,7 @@ enum Told {
 }
 
 impl Signals {
-    fn listen() -> Result<Self, Failure> {
+    pub(super) fn listen() -> Result<Self, Failure> {
         let listen = |kind| signal(kind).map_err(|cause| Failure::Signals { cause });
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
@@ -135,7 +135,7 @@ impl Signals {
     }
 
     /// Completes when the gateway is told to stop; there is nothing to reload yet.
-    async fn stop(&mut self) {
+    pub(super) async fn stop(&mut self) {
         while self.next().await == Told::Reload {}
     }
 

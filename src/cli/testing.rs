@@ -50,6 +50,8 @@ pub async fn ask(url: &str, format: Format, words: &[&str]) -> (Result<(), Failu
     let done = match command {
         Command::Events(events) => events.run(&common, environment, out).await,
         Command::Orders(orders) => orders.run(&common, environment, out).await,
+        Command::Audit(audit) => audit.run(&common, environment, out).await,
+        Command::Failures(failures) => failures.run(&common, environment, out).await.map(drop),
         _ => panic!("a command that asks nobody"),
     };
     (done, captured.text())
