@@ -1,0 +1,153 @@
+//! What one commit of a lane says, beside its appends: how far each topic is finished, and where every record is.
+//!
+//! The log keeps it as offsets with metadata; the store keeps the last one it saw confirmed (P). In the lane's own
+//! topic the metadata goes on after the bitset: `;n=<number>;b=<balance>`. The number grows with every commit, so
+//! that two commits never say the same and the one that is behind, log or store, can be told.
+
+use std::collections::BTreeMap;
+
+use crate::lane::marks::{self, Finished};
+use crate::lane::place::Topic;
+
+/// State of a lane as of one commit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Number of the commit, from 1; 0 before the first.
+    pub number: u64,
+    /// The control topic, the tiers and the lane's own topic. The held topic has none: tombstones say what is finished.
+    pub finished: BTreeMap<Topic, Finished>,
+    pub balance: Balance,
+}
+
+/// Where the records a lane took are: `taken` is the sum of the others at every commit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Balance {
+    pub taken: u64,
+    pub applied: u64,
+    pub superseded: u64,
+    pub skipped: u64,
+    pub dead: u64,
+    pub held: u64,
+    pub parked: u64,
+    /// In the retry topics.
+    pub in_flight: u64,
+}
+
+impl Balance {
+    pub fn is_even(&self) -> bool {
+        let Self { taken, applied, superseded, skipped, dead, held, parked, in_flight } = *self;
+        let parts = [applied, superseded, skipped, dead, held, parked, in_flight];
+        parts.into_iter().try_fold(0u64, u64::checked_add) == Some(taken)
+    }
+
+    /// Sets `taken` to the sum of the others.
+    pub(super) fn even(&mut self) {
+        let Self { applied, superseded, skipped, dead, held, parked, in_flight, .. } = *self;
+        let parts = [applied, superseded, skipped, dead, held, parked, in_flight];
+        self.taken = parts.into_iter().fold(0, u64::saturating_add);
+    }
+
+    fn parts(&mut self) -> [&mut u64; 8] {
+        let Self { taken, applied, superseded, skipped, dead, held, parked, in_flight } = self;
+        [taken, applied, superseded, skipped, dead, held, parked, in_flight]
+    }
+}
+
+impl Checkpoint {
+    /// How far `topic` is finished.
+    pub fn of(&self, topic: Topic) -> Finished {
+        self.finished.get(&topic).cloned().unwrap_or_default()
+    }
+
+    /// Text beside the committed offset of `topic`, at most 2 800 bytes.
+    pub fn text(&self, topic: Topic) -> String {
+        let mut text = self.of(topic).to_text();
+        if topic == Topic::Source {
+            let mut balance = self.balance;
+            let parts = balance.parts().map(|part| part.to_string());
+            text.push_str(&format!(";n={};b={}", self.number, parts.join(",")));
+        }
+        text
+    }
+
+    /// Takes over what the log has committed for `topic`; `false` if another tool has committed it.
+    ///
+    /// # Errors
+    /// [`marks::Error`] if the text is ours and cannot be read.
+    pub fn learn(&mut self, topic: Topic, offset: i64, text: &str) -> Result<bool, marks::Error> {
+        let Some((finished, rest)) = Finished::parse(offset, text)? else { return Ok(false) };
+        if topic == Topic::Source {
+            (self.number, self.balance) = parse_count(rest).ok_or(marks::Error::Damaged)?;
+        } else if !rest.is_empty() {
+            return Err(marks::Error::Newer);
+        }
+        self.finished.insert(topic, finished);
+        Ok(true)
+    }
+}
+
+fn parse_count(text: &str) -> Option<(u64, Balance)> {
+    let (number, balance) = text.strip_prefix("n=")?.split_once(";b=")?;
+    let mut parsed = Balance::default();
+    let mut found = balance.split(',');
+    for part in parsed.parts() {
+        *part = found.next()?.parse().ok()?;
+    }
+    if found.next().is_some() {
+        return None;
+    }
+    Some((number.parse().ok()?, parsed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lane::policy::MAX_SOURCE_SPAN;
+
+    const FULL: Balance = Balance {
+        taken: u64::MAX,
+        applied: u64::MAX,
+        superseded: u64::MAX,
+        skipped: u64::MAX,
+        dead: u64::MAX,
+        held: u64::MAX,
+        parked: u64::MAX,
+        in_flight: u64::MAX,
+    };
+
+    #[test]
+    fn the_longest_text_is_read_back_and_below_2800_bytes() {
+        let bits = vec![0xff; usize::try_from(MAX_SOURCE_SPAN / 8).unwrap()];
+        let finished = [(Topic::Source, Finished { low: 5, bits })].into();
+        let checkpoint = Checkpoint { number: u64::MAX, finished, balance: FULL };
+
+        let text = checkpoint.text(Topic::Source);
+
+        assert!(text.len() < 2_800, "{} bytes", text.len());
+        let mut read = Checkpoint::default();
+        assert_eq!(read.learn(Topic::Source, 5, &text), Ok(true));
+        assert_eq!(read, checkpoint);
+    }
+
+    #[test]
+    fn a_text_that_is_not_whole_is_refused() {
+        for (topic, text, expected) in [
+            (Topic::Source, "", Ok(false)),
+            (Topic::Source, "cd1:", Err(marks::Error::Damaged)),
+            (Topic::Source, "cd1:;n=1;b=1,1,0,0,0,0,0", Err(marks::Error::Damaged)),
+            (Topic::Source, "cd1:;n=1;b=1,1,0,0,0,0,0,0,0", Err(marks::Error::Damaged)),
+            (Topic::Source, "cd1:;n=1;b=1,1,0,0,0,0,0,0", Ok(true)),
+            (Topic::Tier(0), "cd1:AQ", Ok(true)),
+            (Topic::Tier(0), "cd1:;n=1", Err(marks::Error::Newer)),
+        ] {
+            assert_eq!(Checkpoint::default().learn(topic, 3, text), expected, "{topic} {text}");
+        }
+    }
+
+    #[test]
+    fn a_balance_is_even_only_if_every_record_is_in_one_state() {
+        assert!(Balance { taken: 3, applied: 1, held: 2, ..Balance::default() }.is_even());
+        assert!(!Balance { taken: 3, applied: 1, held: 1, ..Balance::default() }.is_even());
+        assert!(!FULL.is_even());
+    }
+}
