@@ -43,6 +43,29 @@ fn map_says_what_is_wrong_and_exits_65() {
     assert_eq!(mapped["errors"][0]["field"], "/line_items/0/service_code");
 }
 
+#[test]
+fn map_takes_the_json_of_a_record_that_only_topics_bring() {
+    let envelope = "mappings/pyxis/cases/envelope/input.json";
+
+    let run =
+        in_repository(crossdock().args(["map", "pyxis", "order-created-envelope", "--output", "json"]).arg(envelope));
+
+    let mapped: Value = serde_json::from_slice(&run.stdout).expect("JSON");
+    assert!(run.status.success(), "{mapped}");
+    assert_eq!(mapped["digest"], "abe06f7d585ef87d46c736e04388111f01943047fa37a63adc574b88580dce53");
+}
+
+#[test]
+fn map_of_what_is_no_record_exits_65_and_says_why() {
+    let native = "mappings/pyxis/cases/order/input.json";
+
+    let run = in_repository(crossdock().args(["map", "pyxis", "order-created-envelope"]).arg(native));
+
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(run.status.code(), Some(65), "{said}");
+    assert!(said.contains("record `PyxisOrderCreated` cannot be written, at `/event_id`"), "{said}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn map_and_the_running_gateway_agree() {
     let gateway = Gateway::start();

@@ -1,15 +1,17 @@
-//! `kill -9` at random under load and at every fail point: nothing answered is lost, nothing is published twice.
+//! `kill -9` at random under load, by HTTP and by topic, and at every fail point: nothing that was answered, and no record
+//! of a topic, is lost; nothing is published twice.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::client::ORDERS;
 use crate::support::{Client, Gateway, Options, pyxis};
+use crate::topics_in::{CREATED, UPDATED, base64};
 
 /// Where the process kills itself, see `docs/fail-points.md`.
-pub const FAIL_POINTS: [&str; 9] = [
+pub const FAIL_POINTS: [&str; 12] = [
     "log.append.before_commit",
     "log.append.after_commit",
     "store.write.before_commit",
@@ -19,6 +21,9 @@ pub const FAIL_POINTS: [&str; 9] = [
     "sequence.decided",
     "sequence.stored",
     "sequence.committed",
+    "reader.prepared",
+    "reader.appended",
+    "reader.committed",
 ];
 const SENDERS: usize = 16;
 
@@ -84,19 +89,42 @@ pub async fn lose_nothing_and_repeat_nothing(options: &Options, points: &[&str],
 
 /// What is sent about one order, step by step; the next step goes out when the one before was answered.
 #[derive(Debug, Clone)]
-struct Script {
-    order_id: String,
+pub struct Script {
+    pub order_id: String,
+    way: Way,
     updates: u32,
     cancelled: bool,
     next: usize,
 }
 
+/// How the messages come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Http,
+    /// Creation and updates: those wait in the lane if their topic is read first.
+    Topic,
+    /// By topic, one message that cannot be mapped.
+    Rejected,
+}
+
+/// One message on its way.
+enum Message {
+    Request { path: String, body: Value },
+    Record { topic: &'static str, key: String, body: Value },
+}
+
 impl Script {
     fn new(number: usize) -> Self {
+        let way = match number % 4 {
+            0 if number.is_multiple_of(8) => Way::Rejected,
+            0 | 1 => Way::Topic,
+            _ => Way::Http,
+        };
         Self {
             order_id: format!("PYX-{number}"),
-            updates: (number % 3) as u32,
-            cancelled: number.is_multiple_of(5),
+            way,
+            updates: if way == Way::Rejected { 0 } else { (number % 3) as u32 },
+            cancelled: way == Way::Http && number.is_multiple_of(5),
             next: 0,
         }
     }
@@ -105,28 +133,44 @@ impl Script {
         1 + self.updates as usize + usize::from(self.cancelled)
     }
 
-    /// Path and body of the next step.
-    fn request(&self) -> (String, Value) {
-        match self.next {
-            0 => (ORDERS.to_owned(), pyxis::order(&self.order_id)),
-            n if n <= self.updates as usize => (ORDERS.to_owned(), pyxis::update(&self.order_id, n as u32)),
-            _ => (format!("{ORDERS}/{}/cancellation", self.order_id), pyxis::cancellation(&self.order_id)),
+    /// Steps that are accepted in the end.
+    pub fn accepted(&self) -> usize {
+        if self.way == Way::Rejected { 0 } else { self.steps() }
+    }
+
+    /// The next step.
+    fn message(&self) -> Message {
+        let n = self.next as u32;
+        let mut body = if n == 0 { pyxis::order(&self.order_id) } else { pyxis::update(&self.order_id, n) };
+        match self.way {
+            Way::Http if n <= self.updates => Message::Request { path: ORDERS.to_owned(), body },
+            Way::Http => Message::Request {
+                path: format!("{ORDERS}/{}/cancellation", self.order_id),
+                body: pyxis::cancellation(&self.order_id),
+            },
+            Way::Topic | Way::Rejected => {
+                if self.way == Way::Rejected {
+                    body["channel"] = "FAX".into();
+                }
+                let topic = if n == 0 { CREATED } else { UPDATED };
+                Message::Record { topic, key: format!("FR_{}", self.order_id), body }
+            }
         }
     }
 }
 
 #[derive(Debug, Default)]
-struct Work {
+pub struct Work {
     started: usize,
     /// Scripts whose next step was sent and not answered: senders repeat those first.
-    waiting: VecDeque<Script>,
-    finished: Vec<Script>,
+    pub waiting: VecDeque<Script>,
+    pub finished: Vec<Script>,
     answers_left: usize,
 }
 
 /// Sends from many connections until `limit` messages were answered or the gateway is gone. With no limit, until
 /// everything begun is finished.
-async fn deliver_until_the_end(gateway: &Gateway, work: &Arc<Mutex<Work>>, limit: usize) {
+pub async fn deliver_until_the_end(gateway: &Gateway, work: &Arc<Mutex<Work>>, limit: usize) {
     work.lock().expect("no panic while locked").answers_left = limit;
     let senders: Vec<_> =
         (0..SENDERS).map(|_| tokio::spawn(send(gateway.client(), Arc::clone(work), limit == usize::MAX))).collect();
@@ -152,9 +196,14 @@ async fn send(client: Client, work: Arc<Mutex<Work>>, only_finish: bool) {
             }
         };
         while script.next < script.steps() {
-            let (path, body) = script.request();
-            let answer = client.try_deliver(&path, body.to_string().into_bytes()).await;
-            let accepted = answer.as_ref().is_some_and(|answer| answer.status == 202);
+            let answer = match script.message() {
+                Message::Request { path, body } => client.try_deliver(&path, body.to_string().into_bytes()).await,
+                Message::Record { topic, key, body } => {
+                    let value = base64(body.to_string().as_bytes());
+                    client.try_put(topic, &json!({"key": key, "value_base64": value})).await
+                }
+            };
+            let accepted = answer.as_ref().is_some_and(|answer| answer.status == 202 || answer.status == 201);
             let mut work = work.lock().expect("no panic while locked");
             if !accepted {
                 if let Some(answer) = answer {
@@ -174,9 +223,21 @@ async fn send(client: Client, work: Arc<Mutex<Work>>, only_finish: bool) {
     }
 }
 
-/// Every lane works in order: once a last order of each has been published, everything before it is decided.
-async fn wait_for_every_lane(client: &Client) {
+/// Every partition and every lane works in order: once a last order of each has been published, everything before it is
+/// decided.
+pub async fn wait_for_every_lane(client: &Client) {
     let mut last: Vec<String> = (0..64).map(|n| format!("END-{n}")).collect();
+    for order_id in &last {
+        client.put(CREATED, order_id, pyxis::order(order_id).to_string().as_bytes()).await;
+        client.put(UPDATED, order_id, pyxis::update(order_id, 1).to_string().as_bytes()).await;
+    }
+    client
+        .follow_events("integration.sales.order_updated", |event| {
+            last.retain(|order_id| event["value"]["sales_order_id"] != order_id.as_str());
+            !last.is_empty()
+        })
+        .await;
+    let mut last: Vec<String> = (0..64).map(|n| format!("VERY-END-{n}")).collect();
     for order_id in &last {
         client.deliver(&pyxis::order(order_id)).await.assert_accepted();
     }
@@ -188,13 +249,13 @@ async fn wait_for_every_lane(client: &Client) {
         .await;
 }
 
-async fn check_events(client: &Client, scripts: &[Script]) {
+pub async fn check_events(client: &Client, scripts: &[Script]) {
     for (topic, id_field, expected) in [
-        ("integration.sales.order_received", "sales_order_id", (|_| 1) as fn(&Script) -> u32),
+        ("integration.sales.order_received", "sales_order_id", created as fn(&Script) -> u32),
         ("integration.sales.order_updated", "sales_order_id", |script| script.updates),
-        ("integration.sales.order.normalized", "external_order_id", |script| 1 + script.updates),
+        ("integration.sales.order.normalized", "external_order_id", |script| created(script) + script.updates),
         ("integration.sales.order_cancelled", "sales_order_id", |script| u32::from(script.cancelled)),
-        ("integration.sales.order.failed", "external_order_id", |_| 0),
+        ("integration.sales.order.failed", "external_order_id", |script| 1 - created(script)),
     ] {
         let events = client.events(topic).await;
         let mut of_order: BTreeMap<&str, u32> = BTreeMap::new();
@@ -211,16 +272,49 @@ async fn check_events(client: &Client, scripts: &[Script]) {
     }
 }
 
-async fn check_outcomes(client: &Client, scripts: &[Script]) {
+/// Whether anything is published of the order but a rejection, as a number.
+fn created(script: &Script) -> u32 {
+    u32::from(script.way != Way::Rejected)
+}
+
+pub async fn check_outcomes(client: &Client, scripts: &[Script]) {
+    let mut records = records_by_key(client).await;
     for script in scripts {
         let order = client.order(&script.order_id).await;
         let journey = order["journey"].as_array().unwrap_or_else(|| panic!("{script:?}: {order}"));
         let accepted = journey.iter().filter(|step| step["outcome"] == "accepted").count();
-        let others: Vec<_> =
-            journey.iter().filter(|step| step["outcome"] != "accepted" && step["outcome"] != "duplicate").collect();
-        assert_eq!(accepted, script.steps(), "{script:?}: {journey:?}");
+        let allowed: &[&str] = match script.way {
+            Way::Http => &["accepted", "duplicate"],
+            // A creation that its writer had to repeat may be behind the update.
+            Way::Topic => &["accepted", "duplicate", "parked", "stale"],
+            Way::Rejected => &["rejected", "duplicate"],
+        };
+        let is_other = |step: &&Value| !allowed.iter().any(|outcome| step["outcome"] == *outcome);
+        let others: Vec<_> = journey.iter().filter(is_other).collect();
+        assert_eq!(accepted, script.accepted(), "{script:?}: {journey:?}");
         assert!(others.is_empty(), "{script:?}: a repeat can only be a duplicate: {others:?}");
+        // Each record of a topic is decided once, however often it was appended to its lane.
+        let decided = journey.iter().filter(|step| step["repeat"] != true);
+        let mut decided: Vec<_> = decided.filter_map(|step| step["source"].as_str()).collect();
+        decided.sort_unstable();
+        let mut written = records.remove(&format!("FR_{}", script.order_id)).unwrap_or_default();
+        written.sort_unstable();
+        assert_eq!(decided, written, "{script:?}: {journey:?}");
+        let repeats = journey.iter().filter(|step| step["repeat"] == true);
+        assert!(repeats.clone().all(|step| step["outcome"] == "duplicate"), "{script:?}: {journey:?}");
     }
+}
+
+/// Places of the records of the inbound topics, by key.
+async fn records_by_key(client: &Client) -> BTreeMap<String, Vec<String>> {
+    let mut records: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for topic in [CREATED, UPDATED] {
+        for record in client.events(topic).await {
+            let key = record["key"].as_str().expect("a key").to_owned();
+            records.entry(key).or_default().push(format!("{topic}/{}/{}", record["partition"], record["offset"]));
+        }
+    }
+    records
 }
 
 /// SplitMix64: the same kills in every run.

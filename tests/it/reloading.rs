@@ -7,6 +7,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::support::client::answer;
+use crate::support::gateway::OTHER_BEARER_TOKEN;
 use crate::support::{Client, Gateway, Options, pyxis};
 
 const RELOAD: &str = "/api/v1/ops/mappings/reload";
@@ -59,6 +60,51 @@ async fn a_new_set_is_in_force_at_once_and_a_broken_one_changes_nothing() {
     let detail = refused.body["detail"].as_str().expect("text");
     assert!(detail.contains("order.vrl:") && detail.contains("delivery_dat"), "{detail}");
     assert_eq!(version(&client, 3).await, "pyxis/1.1.0");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bindings_come_and_go_and_other_settings_wait_for_a_restart() {
+    let gateway = Gateway::start();
+    let client = gateway.client();
+    let file = gateway.directory().join("crossdock.toml");
+    let before = fs::read_to_string(&file).expect("the configuration");
+    let reload = || async { answer(client.ops(Method::POST, RELOAD)).await.expect("an answer") };
+    let south = || async {
+        let signed = client.signed(crate::support::client::ORDERS, pyxis::order("PYX-S").to_string().into_bytes());
+        let request = signed.build().expect("a request");
+        let mut headers = request.headers().clone();
+        headers.insert("authorization", format!("Bearer {OTHER_BEARER_TOKEN}").parse().expect("a header"));
+        let again = client.door(Method::POST, crate::support::client::ORDERS).headers(headers);
+        let body = request.body().and_then(|body| body.as_bytes()).expect("a body").to_vec();
+        answer(again.body(body)).await.expect("an answer").status.as_u16()
+    };
+    assert_eq!(south().await, 202);
+
+    let start = before.find("[[binding]]\nname = \"pyxis-south\"").expect("it is there");
+    let end = before.find("[[binding]]\nname = \"tempo-north\"").expect("it is there");
+    let without = format!("{}{}", &before[..start], &before[end..]);
+    fs::write(&file, without.replace("[door]\n", "[door]\nread_timeout = \"11s\"\n")).expect("written");
+    let reloaded = reload().await;
+
+    assert_eq!(reloaded.status, 200, "{}", reloaded.body);
+    assert_eq!(reloaded.body["bindings"], json!(["pyxis-north", "tempo-north"]));
+    assert_eq!(reloaded.body["needs_restart"], json!(["door.read_timeout"]));
+    assert_eq!(south().await, 401, "its binding is gone");
+
+    fs::write(&file, format!("{before}\n[[binding]]\nname = \"new\"\nadapter = \"nobody\"\ntenant_id = \"north\"\n"))
+        .expect("written");
+    let refused = reload().await;
+
+    assert_eq!(refused.status, 422, "{}", refused.body);
+    let detail = refused.body["detail"].as_str().expect("text");
+    assert!(detail.contains("crossdock.toml:") && detail.contains("no adapter `nobody`"), "{detail}");
+    assert_eq!(south().await, 401, "all or nothing");
+
+    fs::write(&file, &before).expect("written");
+    let reloaded = reload().await;
+
+    assert_eq!((reloaded.status.as_u16(), &reloaded.body["needs_restart"]), (200, &json!([])));
+    assert_eq!(south().await, 202);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -124,7 +124,9 @@ impl Client {
 
     async fn follow(&self, path: &str, mut more: impl FnMut(Value) -> bool) {
         let response = self.ops(Method::GET, path).send().await.expect("the tail answers");
-        assert_eq!(response.status(), 200, "{path}");
+        if response.status() != 200 {
+            panic!("{path}: {} {}", response.status(), response.text().await.unwrap_or_default());
+        }
         let mut chunks = response.bytes_stream();
         let mut buffer = Vec::new();
         while let Some(chunk) = tokio::time::timeout(PATIENCE, chunks.next()).await.expect("an event in time") {

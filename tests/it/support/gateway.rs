@@ -1,9 +1,10 @@
 //! Starts, kills and restarts the binary.
 
+use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -17,6 +18,9 @@ pub const SIGNING_SECRET: &str = "signing-secret-of-pyxis-north";
 pub const OLD_SIGNING_SECRET: &str = "old-signing-secret-of-pyxis-north";
 pub const TEMPO_BEARER_TOKEN: &str = "bearer-token-of-tempo-north";
 pub const TEMPO_SIGNING_SECRET: &str = "signing-secret-of-tempo-north";
+
+/// Lines of a gateway's log that a failing test shows.
+const LINES_KEPT: usize = 40;
 
 /// The binary under test.
 pub fn crossdock() -> Command {
@@ -43,6 +47,8 @@ pub struct Options {
 /// A running gateway. Dropping it kills the process.
 pub struct Gateway {
     directory: TempDir,
+    /// The newest lines of its log, for a test that fails.
+    said: Arc<Mutex<VecDeque<String>>>,
     process: Child,
     pub door: String,
     pub ops: String,
@@ -54,10 +60,15 @@ impl Gateway {
     }
 
     pub fn start_with(options: &Options) -> Self {
+        Self::spawn(Self::prepare(options), &[]).expect("the gateway becomes ready")
+    }
+
+    /// A folder with the configuration; nothing runs yet.
+    pub fn prepare(options: &Options) -> TempDir {
         let directory = TempDir::new().expect("a temporary directory");
         std::fs::write(directory.path().join("crossdock.toml"), configuration(directory.path(), options))
             .expect("the configuration can be written");
-        Self::spawn(directory, &[]).expect("the gateway becomes ready")
+        directory
     }
 
     /// `kill -9`, and waits until the process is gone.
@@ -105,17 +116,24 @@ impl Gateway {
             .spawn()
             .expect("the binary can be started");
         let stderr = process.stderr.take().expect("stderr is a pipe");
-        let (say, said) = mpsc::channel();
+        let (say, saying) = mpsc::channel();
+        let said = Arc::<Mutex<VecDeque<String>>>::default();
+        let newest = Arc::clone(&said);
         std::thread::spawn(move || {
             // Read to the end whoever listens: a full pipe would hold the process up.
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let mut newest = newest.lock().expect("no panic while locked");
+                if newest.len() == LINES_KEPT {
+                    newest.pop_front();
+                }
+                newest.push_back(line.clone());
                 let _ = say.send(line);
             }
         });
         let mut heard = Vec::new();
-        while let Ok(line) = said.recv_timeout(PATIENCE) {
+        while let Ok(line) = saying.recv_timeout(PATIENCE) {
             if let Some((door, ops)) = ready(&line) {
-                return Ok(Self { directory, process, door, ops });
+                return Ok(Self { directory, said, process, door, ops });
             }
             heard.push(line);
         }
@@ -161,6 +179,12 @@ impl Gateway {
 impl Drop for Gateway {
     fn drop(&mut self) {
         self.kill_process();
+        if std::thread::panicking()
+            && let Ok(said) = self.said.lock()
+        {
+            println!("the gateway said last:");
+            said.iter().for_each(|line| println!("{line}"));
+        }
     }
 }
 
@@ -222,6 +246,7 @@ bearer_tokens = "env:TEST_OTHER_BEARER"
 base_url = "http://127.0.0.1:9"
 outbound_token = "env:TEST_BEARER"
 rate_limit_per_minute = 0
+topics = []
 
 [[binding]]
 name = "tempo-north"
