@@ -24,7 +24,7 @@ use crossdock::verify::{Context, Verified};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// 1.5 KB, six lines.
-const ORDER: &str = include_str!("straight_line/order.json");
+const ORDER: &str = include_str!("measured/order.json");
 const NOW_MS: i64 = 1_772_612_131_210;
 
 /// Time of this thread on a CPU.

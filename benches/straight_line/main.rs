@@ -2,16 +2,16 @@
 //!
 //! Nothing is asserted: every figure is printed with its goal and its verdict, whichever way it falls. The sender is
 //! this process and what is measured is another one: the gateway itself, or, for the door without a sequencer, this
-//! program started again ([`door`]). What is compared is measured in turns, so that a slow moment of the machine hits
+//! program started again ([`hop`]). What is compared is measured in turns, so that a slow moment of the machine hits
 //! both; each figure is the median of the rounds and is shown with their span.
 //!
 //! `docs/benchmarks.md` says how to run it and what the figures mean.
 
 mod baseline;
-mod door;
-mod load;
-mod process;
-mod report;
+#[path = "../measured/mod.rs"]
+// Each bench uses a part of it.
+#[allow(dead_code)]
+mod measured;
 mod settings;
 mod stored;
 
@@ -19,9 +19,11 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::load::{Load, Sent};
-use crate::process::Process;
-use crate::report::{Report, Samples};
+use crate::measured::load::{self, Sent};
+use crate::measured::process::Process;
+use crate::measured::report::{self, Report, Samples};
+use crate::measured::sender::Sender;
+use crate::measured::{WARM_UP, hop};
 use crate::settings::Settings;
 use crate::stored::Template;
 
@@ -29,15 +31,12 @@ use crate::stored::Template;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Orders sent to a new process before anything is measured: caches, pools and statements are made then.
-const WARM_UP: usize = 2_000;
-
 fn main() {
     let arguments: Vec<_> = std::env::args().collect();
     if let [_, flag, configuration] = arguments.as_slice()
-        && flag == door::FLAG
+        && flag == hop::DOOR
     {
-        return door::run(Path::new(configuration));
+        return hop::run(flag, Path::new(configuration));
     }
     // `cargo bench` says `--bench`; `cargo test --benches` only wants to know that this starts.
     if !arguments.iter().any(|argument| argument == "--bench") {
@@ -49,7 +48,7 @@ fn main() {
 }
 
 async fn measure(settings: &Settings) -> Report {
-    let mut report = Report::new(settings);
+    let mut report = Report::new(&settings.conditions());
     door_alone(settings, &mut report).await;
     let template = whole_gateway(settings, &mut report).await;
     if settings.stored > 0 {
@@ -66,7 +65,7 @@ async fn door_alone(settings: &Settings, report: &mut Report) {
         let folder = folder();
         let of_sqlite =
             baseline::group_commit(folder.path(), settings.connections, settings.orders, load::order(0).len()).await;
-        let process = Process::door(folder.path());
+        let process = Process::door(folder.path(), "", 0);
         let mut sender = Sender::new(&process, settings.connections);
         sender.send(WARM_UP).await;
         let before = process.cpu();
@@ -90,7 +89,7 @@ async fn whole_gateway(settings: &Settings, report: &mut Report) -> Template {
     let mut template = None;
     for _ in 0..settings.rounds {
         let folder = folder();
-        let process = Process::gateway(folder.path()).await;
+        let process = Process::gateway(folder.path(), "", 0).await;
         idle.add(process.resident_mib());
         let cost = cost(&process, settings.connections, settings.orders).await;
         cpu.add(cost.cpu_us);
@@ -123,7 +122,7 @@ async fn many_stored(settings: &Settings, template: &Template, report: &mut Repo
     for round in 0..settings.rounds {
         let mut costs = [0.0; 2];
         for (folder, cost_us) in [&small, &large].into_iter().zip(&mut costs) {
-            let process = Process::gateway_from(folder.path(), round * (settings.orders + WARM_UP)).await;
+            let process = Process::gateway(folder.path(), "", round * (settings.orders + WARM_UP)).await;
             idle.add(process.resident_mib());
             *cost_us = cost(&process, settings.connections, settings.orders).await.cpu_us;
         }
@@ -160,25 +159,6 @@ async fn cost(process: &Process, connections: usize, orders: usize) -> Cost {
     let cpu = process.cpu() - before;
     let writes = process.calls(WRITE).await - writes;
     Cost { cpu_us: cpu.as_secs_f64() * 1e6 / orders as f64, batch: orders as f64 / writes, sent }
-}
-
-/// Sends orders a process has not seen.
-struct Sender<'a> {
-    process: &'a Process,
-    connections: usize,
-    next: usize,
-}
-
-impl<'a> Sender<'a> {
-    fn new(process: &'a Process, connections: usize) -> Self {
-        Self { process, connections, next: process.first_order }
-    }
-
-    async fn send(&mut self, orders: usize) -> Sent {
-        let load = Load { connections: self.connections, orders, first: self.next };
-        self.next += orders;
-        load::send(&self.process.door, load).await
-    }
 }
 
 fn folder() -> TempDir {

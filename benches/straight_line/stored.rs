@@ -8,7 +8,7 @@ use crossdock::canonical::ids::{OrderKey, Sha256Digest};
 use crossdock::store::sqlite::{Options, SqliteStore};
 use crossdock::store::{Balance, Decision, LaneId, LaneWrite, LedgerEntry, OrderState, Origin, Payload, Store};
 
-use crate::load;
+use crate::measured::load;
 
 /// Orders in one write.
 const BATCH: usize = 500;

@@ -3,9 +3,6 @@
 use std::fmt::Write as _;
 use std::fs;
 
-use crate::load;
-use crate::settings::Settings;
-
 /// The same figure of several rounds.
 #[derive(Debug, Default)]
 pub struct Samples(Vec<f64>);
@@ -17,7 +14,7 @@ impl Samples {
     }
 
     /// The middle one, or the mean of the two in the middle.
-    fn median(&self) -> f64 {
+    pub fn median(&self) -> f64 {
         let middle = self.0.len() / 2;
         if self.0.len() % 2 == 1 { self.0[middle] } else { (self.0[middle - 1] + self.0[middle]) / 2.0 }
     }
@@ -29,15 +26,9 @@ pub struct Report {
 }
 
 impl Report {
-    pub fn new(settings: &Settings) -> Self {
-        let Settings { connections, orders, rounds, stored } = *settings;
-        let bytes = load::order(0).len();
-        let mut text = format!(
-            "{}\n{connections} connections, {} orders of {bytes} bytes a round, {rounds} rounds, {} orders stored\n\n",
-            machine(),
-            count(orders),
-            count(stored),
-        );
+    /// A table under the machine and `conditions`, the line that says what was run.
+    pub fn new(conditions: &str) -> Self {
+        let mut text = format!("{}\n{conditions}\n\n", machine());
         text.push_str("| figure | median | of the rounds | goal | verdict |\n|---|---:|---:|---:|---|\n");
         Self { text }
     }

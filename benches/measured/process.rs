@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::door;
-use crate::load::{BEARER, SECRET};
+use super::hop;
+use super::load::{BEARER, SECRET};
 
 const OPERATOR: &str = "bench-operator-token-of-the-bench";
 /// Longest wait for anything that must happen.
@@ -28,25 +28,35 @@ pub struct Process {
 }
 
 impl Process {
-    /// The gateway on a data folder in `directory`, once all of it is ready.
-    pub async fn gateway(directory: &Path) -> Self {
-        Self::gateway_from(directory, 0).await
-    }
-
-    /// The same on a folder in which `first_order` orders of [`load`](crate::load) were taken before.
-    pub async fn gateway_from(directory: &Path, first_order: usize) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_crossdock"));
-        command.args(["serve", "--config"]).arg(configure(directory));
-        let process = Self::start(command, first_order);
+    /// The gateway on a data folder in `directory`, once all of it is ready. `engines`: the lines of its configuration
+    /// that choose them, none for the embedded ones. `first_order` orders of [`load`](super::load) were taken before.
+    pub async fn gateway(directory: &Path, engines: &str, first_order: usize) -> Self {
+        let process = Self::starting(directory, engines, first_order);
         process.wait_for("/readyz", |_| true).await;
         process
     }
 
+    /// The gateway as soon as it takes orders: its lanes may still be starting.
+    pub fn starting(directory: &Path, engines: &str, first_order: usize) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_crossdock"));
+        command.args(["serve", "--config"]).arg(configure(directory, engines));
+        Self::start(command, first_order)
+    }
+
     /// The door without a sequencer.
-    pub fn door(directory: &Path) -> Self {
+    pub fn door(directory: &Path, engines: &str, first_order: usize) -> Self {
+        Self::hop(hop::DOOR, directory, engines, first_order)
+    }
+
+    /// The reader without a sequencer.
+    pub fn reader(directory: &Path, engines: &str) -> Self {
+        Self::hop(hop::READER, directory, engines, 0)
+    }
+
+    fn hop(hop: &str, directory: &Path, engines: &str, first_order: usize) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("this program"));
-        command.arg(door::FLAG).arg(configure(directory));
-        Self::start(command, 0)
+        command.arg(hop).arg(configure(directory, engines));
+        Self::start(command, first_order)
     }
 
     fn start(mut command: Command, first_order: usize) -> Self {
@@ -75,21 +85,22 @@ impl Process {
 
     /// User and system time of all its threads so far.
     pub fn cpu(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("Linux");
-        // proc_pid_stat(5): the second field is the name in parentheses, and may hold anything; user and system time
-        // are the 14th and 15th, in ticks, of which Linux shows a hundred a second.
-        let (_, rest) = stat.rsplit_once(") ").expect("a name in parentheses");
-        let ticks = |field: usize| -> u64 {
-            let text = rest.split(' ').nth(field - 3).expect("as many fields");
-            text.parse().expect("a number")
-        };
-        Duration::from_millis((ticks(14) + ticks(15)) * 10)
+        cpu_of(&self.child.id().to_string())
     }
 
     /// Memory it has in RAM.
     pub fn resident_mib(&self) -> f64 {
+        self.memory_mib("VmRSS:")
+    }
+
+    /// The most it ever had.
+    pub fn peak_mib(&self) -> f64 {
+        self.memory_mib("VmHWM:")
+    }
+
+    fn memory_mib(&self, field: &str) -> f64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("Linux");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line for it");
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("a line for it");
         line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") / 1024.0
     }
 
@@ -99,6 +110,11 @@ impl Process {
             total(metrics, "crossdock_outcomes_total{", "outcome=\"accepted\"") >= count as f64
         })
         .await;
+    }
+
+    /// Waits until it has decided about `count` messages, whatever it decided.
+    pub async fn wait_for_outcomes(&self, count: usize) {
+        self.wait_for(METRICS, |metrics| total(metrics, "crossdock_outcomes_total{", "outcome=") >= count as f64).await;
     }
 
     /// Calls of the store or the log so far, by operation.
@@ -131,6 +147,19 @@ impl Drop for Process {
     }
 }
 
+/// User and system time of all threads of a process so far; `self` is this one.
+pub fn cpu_of(process: &str) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("Linux");
+    // proc_pid_stat(5): the second field is the name in parentheses, and may hold anything; user and system time
+    // are the 14th and 15th, in ticks, of which Linux shows a hundred a second.
+    let (_, rest) = stat.rsplit_once(") ").expect("a name in parentheses");
+    let ticks = |field: usize| -> u64 {
+        let text = rest.split(' ').nth(field - 3).expect("as many fields");
+        text.parse().expect("a number")
+    };
+    Duration::from_millis((ticks(14) + ticks(15)) * 10)
+}
+
 /// The sum of a metric over the lines that have `label`.
 fn total(metrics: &str, metric: &str, label: &str) -> f64 {
     let lines = metrics.lines().filter(|line| line.starts_with(metric) && line.contains(label));
@@ -138,12 +167,13 @@ fn total(metrics: &str, metric: &str, label: &str) -> f64 {
 }
 
 /// Writes the configuration of a process in `directory`: everything is as shipped but ports, folders and senders.
-fn configure(directory: &Path) -> std::path::PathBuf {
+fn configure(directory: &Path, engines: &str) -> std::path::PathBuf {
     let (data, root) = (directory.join("data"), env!("CARGO_MANIFEST_DIR"));
     let text = format!(
         r#"data_dir = "{data}"
 mappings_dir = "{root}/mappings"
 schemas_dir = "{root}/schemas"
+{engines}
 [door]
 listen = "127.0.0.1:0"
 [ops]
