@@ -11,6 +11,7 @@
 
 pub mod conformance;
 pub mod effects;
+pub mod lanes;
 pub mod postgres;
 pub mod recovery;
 pub mod sqlite;
