@@ -12,12 +12,14 @@ pub mod door;
 #[cfg(feature = "failpoints")]
 pub mod failpoint;
 pub mod gateway;
+pub mod hop;
 pub mod lane;
 pub mod log;
 pub mod normalize;
 pub mod ops;
 pub mod reader;
 pub mod recovery;
+pub mod relay;
 pub mod schema;
 pub mod sequence;
 pub mod store;

@@ -51,7 +51,8 @@ pub trait LaneStore: Send + Sync {
     fn settle(&self, settle: Settle) -> BoxFuture<'_, Result<(), Error>>;
 
     /// What was decided with copies in `topic` as origin, whose offset is in `from..to`: by offset.
-    fn decided_in(&self, lane: &LaneId, topic: Topic, from: i64, to: i64) -> BoxFuture<'_, Result<Vec<Decided>, Error>>;
+    fn decided_in(&self, lane: &LaneId, topic: Topic, from: i64, to: i64)
+    -> BoxFuture<'_, Result<Vec<Decided>, Error>>;
 
     /// Releases of parked records written with batches above number `after`: by number, then sequence.
     fn released_after(&self, lane: &LaneId, after: u64) -> BoxFuture<'_, Result<Vec<Released>, Error>>;
