@@ -12,13 +12,14 @@ use crate::canonical::headers;
 use crate::canonical::order::Warning;
 use crate::canonical::rejection::Code;
 use crate::log::{Append, Header, Stored};
+use crate::ownership::chain;
 use crate::schema::{self, Catalogue};
 use crate::sequence::decide::{self, Carrier, Ending, Moment, Rules, Verdict};
 use crate::sequence::ledger::Detail;
 use crate::sequence::message::{Body, Message, Subject, Unreadable};
 use crate::sequence::source::Source;
 use crate::sequence::tally::Tally;
-use crate::sequence::{chain, state, timer};
+use crate::sequence::{state, timer};
 use crate::store::{Balance, Decision, Due, LaneId, LedgerEntry, OrderState, Origin, Outcome, Payload, PublishedEvent};
 
 /// Where a batch is decided.

@@ -1,108 +1,30 @@
-//! Calls of the log and the store that a lane makes: measured, and repeated until they succeed.
+//! What one lane works with, and the calls that only the sequencer makes.
 //!
-//! Store first, then the log. A call that fails for a passing cause is made again with the same bytes: nothing is
-//! decided twice, nothing is given up. A commit to the log that was not answered may have taken effect; the log is
-//! asked before it is made again, or its events would be published twice. Only three things end a lane: it was stopped, it is owned by another, or going
-//! on would do harm.
+//! Store first, then the log.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::Deref;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::log::{self, Append, Bounds, Lane, LaneEffects, Membership, OffsetCommit};
+use crate::log::{Append, LaneEffects, OffsetCommit};
+use crate::ownership::{Calls, End, LaneStatus, Trouble};
 use crate::schema;
-use crate::sequence::status::{Board, LaneStatus};
-use crate::sequence::{Deps, chain};
-use crate::store::{self, LaneId};
-
-/// Why a lane ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum End {
-    Stopped,
-    /// Another member owns it.
-    Fenced,
-    Refused {
-        reason: String,
-    },
-}
+use crate::sequence::Deps;
 
 /// What one lane works with.
 pub(super) struct Engines {
     pub deps: Arc<Deps>,
-    pub membership: Arc<dyn Membership>,
-    pub board: Arc<Board>,
-    pub lane: Lane,
-    pub id: LaneId,
-    pub stop: watch::Receiver<bool>,
-}
-
-/// What the failure of a call means for the lane.
-pub(super) enum Trouble {
-    Passing(String),
-    Fenced,
-    /// Repeating does not help.
-    Final(String),
+    pub calls: Calls,
 }
 
 impl Engines {
-    /// Makes the call until it succeeds; the lane is not running meanwhile. `usual` is its status otherwise.
-    pub async fn patiently<'a, T, E>(
-        &self,
-        operation: &'static str,
-        usual: LaneStatus,
-        mut call: impl FnMut() -> BoxFuture<'a, Result<T, E>> + Send,
-    ) -> Result<T, End>
-    where
-        Trouble: From<E>,
-    {
-        let mut delay = self.deps.pace.backoff_first;
-        let mut waited = false;
-        loop {
-            match self.measured(operation, call()).await {
-                Ok(value) => {
-                    if waited {
-                        tracing::info!(topic = %self.id.topic, partition = self.id.partition, operation, "call succeeded again");
-                        self.board.set(self.id.partition, usual);
-                    }
-                    return Ok(value);
-                }
-                Err(Trouble::Fenced) => return Err(End::Fenced),
-                Err(Trouble::Final(reason)) => return Err(End::Refused { reason }),
-                Err(Trouble::Passing(reason)) => {
-                    tracing::warn!(
-                        topic = %self.id.topic, partition = self.id.partition, operation, reason,
-                        delay_ms = delay.as_millis() as u64, "call failed, repeating it"
-                    );
-                    self.board.set(self.id.partition, LaneStatus::Waiting { reason });
-                    waited = true;
-                }
-            }
-            self.pause(delay).await?;
-            delay = delay.saturating_mul(2).min(self.deps.pace.backoff_cap);
-        }
-    }
-
-    /// Commits `offset` and `appends` together. With appends, `offset` or its metadata must differ from what is
-    /// committed: only that tells after a failure whether the commit took effect.
+    /// Commits `offset` and `appends` together: see [`Calls::commit`].
     pub async fn commit(&self, offset: OffsetCommit, appends: Vec<Append>, usual: LaneStatus) -> Result<(), End> {
-        let lane = self.lane.clone();
-        let effects = &LaneEffects { lane, offset, others: BTreeMap::new(), appends };
-        let mut is_repeat = false;
-        let commit = || -> BoxFuture<'_, Result<(), log::Error>> {
-            let may_be_there = std::mem::replace(&mut is_repeat, true);
-            Box::pin(async move {
-                if may_be_there && self.is_committed(effects).await? {
-                    tracing::info!(topic = %self.id.topic, partition = self.id.partition, "commit had taken effect");
-                    return Ok(());
-                }
-                self.membership.commit(vec![effects.clone()]).await
-            })
-        };
-        self.patiently("log.commit", usual, commit).await
+        let effects = LaneEffects { lane: self.lane.clone(), offset, others: BTreeMap::new(), appends };
+        self.calls.commit(&effects, usual, Trouble::from).await
     }
 
     /// Those of `ids` under which the store knows a published event.
@@ -127,81 +49,12 @@ impl Engines {
         };
         self.patiently("registry.learn", LaneStatus::Running, learn).await
     }
-
-    /// First and next offset of the lane's topic.
-    pub async fn bounds(&self, usual: LaneStatus) -> Result<Bounds, End> {
-        let bounds = || self.deps.log.bounds(&self.id.topic, self.id.partition);
-        self.patiently("log.bounds", usual, bounds).await
-    }
-
-    /// Whether what the log has for the lane is what `effects` was to commit.
-    async fn is_committed(&self, effects: &LaneEffects) -> Result<bool, log::Error> {
-        let committed = self.membership.committed(&effects.lane).await?;
-        Ok(committed.get(&*effects.lane.topic) == Some(&effects.offset))
-    }
-
-    /// Makes a call once, measured.
-    async fn measured<T, E>(
-        &self,
-        operation: &'static str,
-        call: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, Trouble>
-    where
-        Trouble: From<E>,
-    {
-        let metrics = &self.deps.metrics;
-        let started = Instant::now();
-        let result = call.await;
-        metrics.engine_seconds.with_label_values(&[operation]).observe(started.elapsed().as_secs_f64());
-        if result.is_err() {
-            metrics.engine_errors.with_label_values(&[operation]).inc();
-        }
-        result.map_err(Trouble::from)
-    }
-
-    pub fn stopped(&self) -> bool {
-        *self.stop.borrow()
-    }
-
-    /// Resolves when the lane is to stop.
-    pub async fn stopping(&self) {
-        let mut stop = self.stop.clone();
-        // The sender goes away only with the sequencer: that is a stop as well.
-        let _ = stop.wait_for(|stop| *stop).await;
-    }
-
-    async fn pause(&self, delay: Duration) -> Result<(), End> {
-        tokio::select! {
-            biased;
-            () = self.stopping() => Err(End::Stopped),
-            () = tokio::time::sleep(delay) => Ok(()),
-        }
-    }
 }
 
-impl From<schema::Error> for Trouble {
-    fn from(error: schema::Error) -> Self {
-        if error.is_transient() { Self::Passing(chain(&error)) } else { Self::Final(chain(&error)) }
-    }
-}
+impl Deref for Engines {
+    type Target = Calls;
 
-impl From<log::Error> for Trouble {
-    fn from(error: log::Error) -> Self {
-        match error {
-            log::Error::Fenced { .. } => Self::Fenced,
-            log::Error::Unusable { .. } => Self::Final(error.to_string()),
-            // A topic that is absent or too small can be mended under the lane; what was decided must be published.
-            _ => Self::Passing(error.to_string()),
-        }
-    }
-}
-
-impl From<store::Error> for Trouble {
-    fn from(error: store::Error) -> Self {
-        match error {
-            store::Error::Fenced { .. } => Self::Fenced,
-            store::Error::Unusable { .. } => Self::Final(error.to_string()),
-            store::Error::Unavailable { .. } => Self::Passing(error.to_string()),
-        }
+    fn deref(&self) -> &Calls {
+        &self.calls
     }
 }

@@ -12,18 +12,19 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
+use crate::lane::checkpoint;
 use crate::log::{Append, Bounds, OffsetCommit, ReadLimit, Stored};
+use crate::ownership::{Calls, End, LaneStatus, chain};
 use crate::sequence::batch::{self, Batch, Decided, Frame};
 use crate::sequence::decide::Rules;
-use crate::sequence::engine::{End, Engines};
+use crate::sequence::engine::Engines;
 use crate::sequence::ledger::{Detail, Gap};
 use crate::sequence::message::{Message, Unreadable};
 use crate::sequence::metadata::{Horizon, Metadata};
 use crate::sequence::recovery::{self, Unconfirmed};
 use crate::sequence::settle;
 use crate::sequence::source::Source;
-use crate::sequence::status::LaneStatus;
-use crate::sequence::{GROUP, chain, dead_letters};
+use crate::sequence::{GROUP, dead_letters};
 use crate::store::{Balance, Decision, LaneRow, LaneWrite, LedgerEntry, OrderState, Origin};
 
 /// Most timers decided in one step: each may bring a parked payload of some MiB into memory.
@@ -80,7 +81,8 @@ impl Lane {
     /// The offset is committed unchanged before the store is touched: an owner that lost the lane is refused there
     /// and cannot lock out its successor.
     pub async fn start(engines: Engines) -> Result<Self, End> {
-        let Engines { deps, membership, lane, id, .. } = &engines;
+        let Engines { deps, calls } = &engines;
+        let Calls { membership, lane, id, .. } = calls;
         let usual = || LaneStatus::Recovering;
         let mut committed = engines.patiently("log.committed", usual(), || membership.committed(lane)).await?;
         let committed = committed.remove(&*id.topic);
@@ -99,7 +101,7 @@ impl Lane {
             topic = %id.topic, partition = id.partition, epoch, decided, confirmed, next = plan.next,
             "lane taken over"
         );
-        engines.board.set_balance(id.partition, balance);
+        engines.board.set_balance(id, exported(balance));
         let mut lane = Self {
             dead_letters: Arc::from(dead_letters()),
             epoch,
@@ -124,7 +126,7 @@ impl Lane {
 
     /// Runs until the lane ends.
     pub async fn run(mut self) -> End {
-        self.engines.board.set(self.engines.id.partition, LaneStatus::Running);
+        self.engines.board.set(&self.engines.id, LaneStatus::Running);
         loop {
             if self.engines.stopped() {
                 return End::Stopped;
@@ -163,7 +165,8 @@ impl Lane {
     }
 
     async fn poll(&self) -> Result<Vec<Stored>, End> {
-        let Engines { deps, membership, lane, .. } = &self.engines;
+        let Engines { deps, calls } = &self.engines;
+        let Calls { membership, lane, .. } = calls;
         let limit = ReadLimit { records: deps.settings.batch_records.max(1), bytes: deps.settings.batch_bytes };
         let poll = || membership.poll(lane, self.next, limit, deps.pace.poll);
         tokio::select! {
@@ -187,7 +190,7 @@ impl Lane {
     async fn publish_again(&mut self, records: &[Stored]) -> Result<(), End> {
         let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(()) };
         let (from, to) = (first.offset, last.offset.saturating_add(1));
-        let Engines { deps, id, .. } = &self.engines;
+        let Engines { deps, calls: Calls { id, .. } } = &self.engines;
         let decisions = || deps.store.decisions(id, from, to);
         let decisions = self.engines.patiently("store.decisions", LaneStatus::Running, decisions).await?;
         let known: HashSet<_> = decisions.iter().map(|decision| decision.origin).collect();
@@ -331,7 +334,7 @@ impl Lane {
     /// One write of the store; gives back the decisions it wrote.
     async fn write(&mut self, to: i64, timers: u64, decided: Decided) -> Result<Vec<Decision>, End> {
         let Decided { decisions, orders, payloads, events, ledger, balance, .. } = decided;
-        let Engines { deps, id, board, .. } = &self.engines;
+        let Engines { deps, calls: Calls { id, board, .. } } = &self.engines;
         let write = LaneWrite {
             lane: id.clone(),
             epoch: self.epoch,
@@ -347,7 +350,7 @@ impl Lane {
         };
         let call = || deps.store.write(write.clone());
         self.engines.patiently("store.write", LaneStatus::Running, call).await?;
-        board.set_balance(id.partition, balance);
+        board.set_balance(id, exported(balance));
         self.decided = to;
         self.timers = timers;
         self.balance = balance;
@@ -365,7 +368,7 @@ impl Lane {
     }
 
     fn frame<'a>(&'a self, read_parked: &'a (dyn Fn(&[u8]) -> Result<Message, Unreadable> + Sync)) -> Frame<'a> {
-        let Engines { deps, id, .. } = &self.engines;
+        let Engines { deps, calls: Calls { id, .. } } = &self.engines;
         let ms = |time: std::time::Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
         let rules = Rules {
             parked_for_ms: ms(deps.settings.parked_for),
@@ -378,7 +381,7 @@ impl Lane {
     }
 
     async fn export_lag(&self) -> Result<(), End> {
-        let Engines { deps, id, .. } = &self.engines;
+        let Engines { deps, calls: Calls { id, .. } } = &self.engines;
         let bounds = self.engines.bounds(LaneStatus::Running).await?;
         let lag = bounds.end.saturating_sub(self.next).max(0);
         deps.metrics.lag.with_label_values(&[GROUP, &id.topic, &id.partition.to_string()]).set(lag);
@@ -391,6 +394,12 @@ fn record_of(origin: Origin) -> i64 {
     match origin {
         Origin::Record { offset } | Origin::Release { offset, .. } | Origin::Timer { offset, .. } => offset,
     }
+}
+
+/// The sequencer's states are some of those a lane can have.
+fn exported(balance: Balance) -> checkpoint::Balance {
+    let Balance { taken, applied, parked } = balance;
+    checkpoint::Balance { taken, applied, parked, ..checkpoint::Balance::default() }
 }
 
 fn refused(error: batch::Error) -> End {

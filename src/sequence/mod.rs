@@ -19,7 +19,6 @@ mod recovery;
 mod settle;
 mod source;
 mod state;
-mod status;
 mod tally;
 mod timer;
 
@@ -27,11 +26,9 @@ mod timer;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -39,15 +36,15 @@ use crate::canonical::draft::INTAKE;
 use crate::canonical::event;
 use crate::clock::Clock;
 use crate::config::settings::SequenceSettings;
-use crate::log::{self, EventLog, Membership, Ownership};
+use crate::log::{self, EventLog, Membership};
+use crate::ownership::{Board, Calls, End, Member, Runner};
 use crate::schema::Catalogue;
-use crate::sequence::engine::{End, Engines};
+use crate::sequence::engine::Engines;
 use crate::sequence::lane::Lane;
-use crate::sequence::status::Board;
-use crate::store::{LaneId, Store};
+use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 
-pub use status::LaneStatus;
+pub use crate::ownership::{LaneStatus, Pace};
 
 /// The consumer group that owns the lanes.
 pub const GROUP: &str = "crossdock.sequencer";
@@ -75,29 +72,6 @@ pub struct Deps {
     pub pace: Pace,
 }
 
-/// How often the sequencer looks and asks again.
-#[derive(Debug, Clone, Copy)]
-pub struct Pace {
-    /// Longest wait for a record.
-    pub poll: Duration,
-    /// Time between two looks at timers and lag, by the clock.
-    pub check_every: Duration,
-    /// First wait after a failed call of an engine; it doubles up to `backoff_cap`.
-    pub backoff_first: Duration,
-    pub backoff_cap: Duration,
-}
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self {
-            poll: Duration::from_secs(1),
-            check_every: Duration::from_secs(1),
-            backoff_first: Duration::from_millis(50),
-            backoff_cap: Duration::from_secs(5),
-        }
-    }
-}
-
 /// The running sequencer: a member of [`GROUP`] with a task for each lane it owns.
 #[derive(Debug)]
 pub struct Sequencer {
@@ -113,16 +87,24 @@ impl Sequencer {
     /// If the group cannot be joined: [`INTAKE`] is absent, or the log cannot be used.
     pub async fn start(deps: Deps) -> Result<Self, log::Error> {
         let membership: Arc<dyn Membership> = Arc::from(deps.log.join(GROUP, &[INTAKE]).await?);
-        let board = Arc::new(Board::new(Arc::clone(&deps.metrics)));
+        let board = Arc::new(Board::new(Arc::clone(&deps.metrics), vec![Arc::from(INTAKE)]));
         let (stop, stopping) = watch::channel(false);
-        let member =
-            Member { deps: Arc::new(deps), membership, board: Arc::clone(&board), stopping, lanes: BTreeMap::new() };
+        let member = Member {
+            group: GROUP,
+            log: Arc::clone(&deps.log),
+            membership,
+            board: Arc::clone(&board),
+            metrics: Arc::clone(&deps.metrics),
+            pace: deps.pace,
+            stopping,
+            runner: Lanes(Arc::new(deps)),
+        };
         Ok(Self { board, stop, task: tokio::spawn(member.run()) })
     }
 
     /// What each lane owned here is doing, by partition.
     pub fn lanes(&self) -> BTreeMap<u32, LaneStatus> {
-        self.board.lanes()
+        self.board.lanes().into_iter().map(|(lane, status)| (lane.partition, status)).collect()
     }
 
     /// Every reason why orders are not being published now; empty if they are.
@@ -140,134 +122,17 @@ impl Sequencer {
     }
 }
 
-/// The member's task: starts a lane's task when it is assigned, stops it when it is revoked.
-struct Member {
-    deps: Arc<Deps>,
-    membership: Arc<dyn Membership>,
-    board: Arc<Board>,
-    stopping: watch::Receiver<bool>,
-    /// By partition.
-    lanes: BTreeMap<u32, RunningLane>,
-}
+/// Runs the lanes of the intake.
+struct Lanes(Arc<Deps>);
 
-struct RunningLane {
-    stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
-}
-
-impl Member {
-    async fn run(mut self) {
-        let mut delay = self.deps.pace.backoff_first;
-        while let Some(change) = unless_stopped(&mut self.stopping, self.membership.next()).await {
-            match change {
-                Ok(Ownership::Assigned(lanes)) => {
-                    delay = self.deps.pace.backoff_first;
-                    self.board.set_group(None);
-                    for lane in lanes {
-                        self.stop_lane(lane.partition).await;
-                        self.start_lane(lane);
-                    }
-                }
-                Ok(Ownership::Revoked(lanes)) => {
-                    for lane in lanes {
-                        self.stop_lane(lane.partition).await;
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(%error, group = GROUP, "group cannot be asked for lanes");
-                    self.board.set_group(Some(format!("group {GROUP}: {error}")));
-                    if unless_stopped(&mut self.stopping, tokio::time::sleep(delay)).await.is_none() {
-                        break;
-                    }
-                    delay = delay.saturating_mul(2).min(self.deps.pace.backoff_cap);
-                }
+impl Runner for Lanes {
+    fn run(&self, calls: Calls) -> BoxFuture<'static, End> {
+        let engines = Engines { deps: Arc::clone(&self.0), calls };
+        Box::pin(async move {
+            match Lane::start(engines).await {
+                Ok(lane) => lane.run().await,
+                Err(end) => end,
             }
-        }
-        // All are told before any is waited for: they finish their batches side by side.
-        for lane in self.lanes.values() {
-            lane.tell_to_stop();
-        }
-        while let Some(partition) = self.lanes.keys().next().copied() {
-            self.stop_lane(partition).await;
-        }
+        })
     }
-
-    fn start_lane(&mut self, lane: log::Lane) {
-        let partition = lane.partition;
-        let (stop, stopping) = watch::channel(false);
-        let engines = Engines {
-            deps: Arc::clone(&self.deps),
-            membership: Arc::clone(&self.membership),
-            board: Arc::clone(&self.board),
-            id: LaneId { topic: Arc::clone(&lane.topic), partition },
-            lane,
-            stop: stopping,
-        };
-        self.board.set(partition, LaneStatus::Recovering);
-        self.lanes.insert(partition, RunningLane { stop, task: tokio::spawn(run_lane(engines)) });
-    }
-
-    /// Stops the lane, if it is here, and waits for its end.
-    async fn stop_lane(&mut self, partition: u32) {
-        let Some(lane) = self.lanes.remove(&partition) else { return };
-        lane.tell_to_stop();
-        if let Err(error) = lane.task.await {
-            tracing::error!(partition, %error, "lane ended abnormally");
-        }
-        self.board.remove(partition);
-    }
-}
-
-impl RunningLane {
-    fn tell_to_stop(&self) {
-        // A lane that has ended by itself needs no telling.
-        let _ = self.stop.send(true);
-    }
-}
-
-/// `None` once `stop` says so, or has lost its sender: the sequencer's handle was dropped.
-async fn unless_stopped<T>(stop: &mut watch::Receiver<bool>, work: impl Future<Output = T>) -> Option<T> {
-    tokio::select! {
-        biased;
-        _ = stop.wait_for(|stop| *stop) => None,
-        value = work => Some(value),
-    }
-}
-
-/// Runs one lane to its end, which the board then tells.
-async fn run_lane(engines: Engines) {
-    let board = Arc::clone(&engines.board);
-    let LaneId { topic, partition } = engines.id.clone();
-    let life = async {
-        match Lane::start(engines).await {
-            Ok(lane) => lane.run().await,
-            Err(end) => end,
-        }
-    };
-    // A defect of ours must show as a lane that does not run, not as one that runs no more and says nothing.
-    let end = AssertUnwindSafe(life).catch_unwind().await;
-    match end.unwrap_or_else(|_| End::Refused { reason: "lane panicked".to_owned() }) {
-        End::Stopped => tracing::info!(%topic, partition, "lane stopped"),
-        End::Fenced => {
-            tracing::warn!(%topic, partition, "lane is owned by another member, dropped");
-            // Until the group tells so, too, and the lane is revoked.
-            board.set(partition, LaneStatus::Refused { reason: "another member owns it".to_owned() });
-        }
-        End::Refused { reason } => {
-            tracing::error!(%topic, partition, reason, "lane refused");
-            board.set(partition, LaneStatus::Refused { reason });
-        }
-    }
-}
-
-/// An error with its causes. None of those met here repeats a value of an order.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::log::{Append, Bounds, ReadLimit, murmur2};
-use crate::sequence::engine::{End, Engines};
+use crate::ownership::{Calls, End, LaneStatus};
+use crate::sequence::engine::Engines;
 use crate::sequence::lane::TIMERS_PER_STEP;
 use crate::sequence::recovery::Unconfirmed;
-use crate::sequence::status::LaneStatus;
 use crate::store::{Decision, Origin};
 
 /// How far the clock of the process that decided may have been ahead of the log's.
@@ -54,7 +54,7 @@ pub async fn unpublished(
 /// Whether the store has a decision about every record of the log in `from..to`.
 async fn all_decided(engines: &Engines, decisions: &[Decision], from: i64, to: i64) -> Result<(), End> {
     let known: HashSet<_> = decisions.iter().map(|decision| decision.origin).collect();
-    let Engines { deps, id, .. } = engines;
+    let Engines { deps, calls: Calls { id, .. } } = engines;
     let mut next = from;
     while next < to {
         let read = || deps.log.read(&id.topic, id.partition, next, PAGE);

@@ -1,97 +1,20 @@
-//! A log and a store that fail on demand; everything else goes through to the real engines.
+//! A store that fails on demand; everything else goes through to the real engine.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 use crate::canonical::ids::Sha256Digest;
-use crate::log::{self, Committed, Lane, LaneEffects, Membership, Ownership, ReadLimit};
+use crate::lane::batch::ClaimAnswer;
+use crate::lane::place::{Seq, Topic};
+pub use crate::ownership::faults::{Fault, FaultyMembership, Script};
+use crate::store::jobs::{ItemChange, ItemRow, ItemState, JobChange, JobFilter, JobPlan, JobRow, JobStore};
+use crate::store::lanes::*;
 use crate::store::recovery::*;
 use crate::store::{self, *};
-
-/// What becomes of one call.
-#[derive(Debug, Clone)]
-pub enum Fault<E> {
-    None,
-    /// The call is not made.
-    Before(E),
-    /// The call is made, its answer is lost.
-    After(E),
-}
-
-/// Faults of the next calls, first to last; then none.
-#[derive(Debug)]
-pub struct Script<E>(Mutex<VecDeque<Fault<E>>>);
-
-impl<E> Default for Script<E> {
-    fn default() -> Self {
-        Self(Mutex::default())
-    }
-}
-
-impl<E: Clone> Script<E> {
-    /// Lets `calls` calls pass, then plays `faults`.
-    pub fn after(&self, calls: usize, faults: impl IntoIterator<Item = Fault<E>>) {
-        let mut script = self.0.lock().expect("no test panics while it scripts");
-        script.clear();
-        script.extend(std::iter::repeat_n(Fault::None, calls).chain(faults));
-    }
-
-    /// Whether every fault was played.
-    pub fn is_over(&self) -> bool {
-        self.0.lock().expect("no test panics while it scripts").is_empty()
-    }
-
-    fn next(&self) -> Fault<E> {
-        self.0.lock().expect("no test panics while it scripts").pop_front().unwrap_or(Fault::None)
-    }
-
-    async fn play<T>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-        match self.next() {
-            Fault::None => call.await,
-            Fault::Before(error) => Err(error),
-            Fault::After(error) => {
-                call.await?;
-                Err(error)
-            }
-        }
-    }
-}
-
-pub struct FaultyMembership {
-    pub inner: Box<dyn Membership>,
-    pub commits: Arc<Script<log::Error>>,
-    /// Questions for what is committed.
-    pub asks: Arc<Script<log::Error>>,
-}
-
-impl Membership for FaultyMembership {
-    fn next(&self) -> BoxFuture<'_, Result<Ownership, log::Error>> {
-        self.inner.next()
-    }
-
-    fn commit(&self, effects: Vec<LaneEffects>) -> BoxFuture<'_, Result<(), log::Error>> {
-        Box::pin(self.commits.play(self.inner.commit(effects)))
-    }
-
-    fn committed(&self, lane: &Lane) -> BoxFuture<'_, Result<BTreeMap<String, Committed>, log::Error>> {
-        Box::pin(self.asks.play(self.inner.committed(lane)))
-    }
-
-    fn poll(
-        &self,
-        lane: &Lane,
-        from: i64,
-        limit: ReadLimit,
-        timeout: Duration,
-    ) -> BoxFuture<'_, Result<Vec<log::Stored>, log::Error>> {
-        self.inner.poll(lane, from, limit, timeout)
-    }
-}
 
 pub struct FaultyStore {
     pub inner: Arc<dyn Store>,
@@ -118,6 +41,10 @@ impl RecoveryStore for FaultyStore {
         self.inner.failure_groups(filter, limit)
     }
 
+    fn close_failures(&self, changes: Vec<FailureChange>) -> Answer<'_, u64> {
+        self.inner.close_failures(changes)
+    }
+
     fn open_failures(&self) -> Answer<'_, Vec<OpenFailures>> {
         self.inner.open_failures()
     }
@@ -128,6 +55,96 @@ impl RecoveryStore for FaultyStore {
 
     fn audit_rows(&self, filter: AuditFilter, before: Option<i64>, limit: usize) -> Answer<'_, Vec<AuditRow>> {
         self.inner.audit_rows(filter, before, limit)
+    }
+}
+
+impl LaneStore for FaultyStore {
+    fn take_over(&self, _: &LaneId) -> BoxFuture<'_, Result<Taken, store::Error>> {
+        panic!("the sequencer does not ask for this")
+    }
+
+    fn write_batch(&self, _: BatchWrite) -> BoxFuture<'_, Result<Vec<ClaimAnswer>, store::Error>> {
+        panic!("the sequencer does not ask for this")
+    }
+
+    fn settle(&self, _: Settle) -> BoxFuture<'_, Result<(), store::Error>> {
+        panic!("the sequencer does not ask for this")
+    }
+
+    fn decided_in(&self, _: &LaneId, _: Topic, _: i64, _: i64) -> BoxFuture<'_, Result<Vec<Decided>, store::Error>> {
+        panic!("the sequencer does not ask for this")
+    }
+
+    fn released_after(&self, _: &LaneId, _: u64) -> BoxFuture<'_, Result<Vec<Released>, store::Error>> {
+        panic!("the sequencer does not ask for this")
+    }
+
+    fn ended(&self, _: &LaneId, _: Vec<Seq>) -> BoxFuture<'_, Result<BTreeMap<Seq, u32>, store::Error>> {
+        panic!("the sequencer does not ask for this")
+    }
+
+    fn executed(&self, _: &LaneId, _: Vec<String>) -> BoxFuture<'_, Result<HashSet<String>, store::Error>> {
+        panic!("the sequencer does not ask for this")
+    }
+
+    fn releasable(&self, _: &LaneId, _: i64, _: usize) -> BoxFuture<'_, Result<Vec<Parked>, store::Error>> {
+        panic!("the sequencer does not ask for this")
+    }
+
+    fn links(&self, _: Vec<String>) -> BoxFuture<'_, Result<Vec<Option<Link>>, store::Error>> {
+        panic!("the sequencer does not ask for this")
+    }
+
+    fn orders_called(&self, _: &str, _: &str, _: usize) -> BoxFuture<'_, Result<Vec<Link>, store::Error>> {
+        panic!("the sequencer does not ask for this")
+    }
+
+    fn delivered(&self, _: Vec<DeliveredOf>) -> BoxFuture<'_, Result<Vec<Option<String>>, store::Error>> {
+        panic!("the sequencer does not ask for this")
+    }
+
+    fn keys(&self, _: KeyFilter, _: Option<KeyCursor>, _: usize) -> BoxFuture<'_, Result<Vec<KeyRow>, store::Error>> {
+        panic!("the sequencer does not ask for this")
+    }
+
+    fn key_records(
+        &self,
+        _: &LaneId,
+        _: Bytes,
+        _: Seq,
+        _: usize,
+    ) -> BoxFuture<'_, Result<Vec<OutstandingRow>, store::Error>> {
+        panic!("the sequencer does not ask for this")
+    }
+
+    fn command_outcomes(&self, _: Vec<String>) -> BoxFuture<'_, Result<Vec<Option<CommandOutcomeRow>>, store::Error>> {
+        panic!("the sequencer does not ask for this")
+    }
+}
+
+impl JobStore for FaultyStore {
+    fn plan_job(&self, plan: JobPlan) -> Answer<'_, Option<JobRow>> {
+        self.inner.plan_job(plan)
+    }
+
+    fn jobs(&self, filter: JobFilter, before: Option<i64>, limit: usize) -> Answer<'_, Vec<JobRow>> {
+        self.inner.jobs(filter, before, limit)
+    }
+
+    fn job_items(&self, job: Uuid, state: Option<ItemState>, after: i64, limit: usize) -> Answer<'_, Vec<ItemRow>> {
+        self.inner.job_items(job, state, after, limit)
+    }
+
+    fn change_job(&self, change: JobChange) -> Answer<'_, bool> {
+        self.inner.change_job(change)
+    }
+
+    fn lease_jobs(&self, holder: Uuid, now_ms: i64, until_ms: i64) -> Answer<'_, Option<u64>> {
+        self.inner.lease_jobs(holder, now_ms, until_ms)
+    }
+
+    fn change_items(&self, lease: u64, job: Uuid, changes: Vec<ItemChange>) -> Answer<'_, bool> {
+        self.inner.change_items(lease, job, changes)
     }
 }
 

@@ -16,11 +16,11 @@ use crate::clock::ManualClock;
 use crate::config::settings::SequenceSettings;
 use crate::log::sqlite::{Options, SqliteLog};
 use crate::log::{self, Append, EventLog, Header, Membership, Ownership, ReadLimit, Record, Stored, TopicSpec};
+use crate::ownership::{Board, Calls, End};
 use crate::schema::Catalogue;
-use crate::sequence::engine::{End, Engines};
+use crate::sequence::engine::Engines;
 use crate::sequence::lane::{KnownOrigins, Lane};
 use crate::sequence::ledger::Detail;
-use crate::sequence::status::Board;
 use crate::sequence::{Deps, GROUP, PUBLISHED, Pace, dead_letters};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{self, LaneId, OrderState, Store};
@@ -72,7 +72,7 @@ impl Gateway {
             store: open_store(&dir.path().join("store.db"), &writes),
             dir,
             clock,
-            board: Arc::new(Board::new(metrics.clone())),
+            board: Arc::new(Board::new(metrics.clone(), vec![INTAKE.into()])),
             metrics,
             commits: Arc::default(),
             asks: Arc::default(),
@@ -160,14 +160,18 @@ impl Gateway {
         let lane = lanes.into_iter().next().expect("there is one partition");
         let (stop, stopping) = watch::channel(false);
         self.stop.lock().expect("no test panics here").push(stop);
-        let engines = Engines {
-            deps: Arc::new(self.deps()),
+        let deps = self.deps();
+        let calls = Calls {
+            log: Arc::clone(&deps.log),
             membership: Arc::new(membership),
             board: Arc::clone(&self.board),
+            metrics: Arc::clone(&deps.metrics),
+            pace: deps.pace,
             id: LaneId { topic: lane.topic.clone(), partition: lane.partition },
             lane,
             stop: stopping,
         };
+        let engines = Engines { deps: Arc::new(deps), calls };
         let mut lane = Lane::start(engines).await?;
         lane.known = self.known;
         Ok(lane)

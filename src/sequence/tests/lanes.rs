@@ -6,11 +6,11 @@ use super::*;
 use crate::canonical::draft::INTAKE;
 use crate::canonical::headers;
 use crate::log::{self, Header, Record};
+use crate::ownership::End;
+use crate::ownership::LaneStatus;
 use crate::sequence::dead_letters;
-use crate::sequence::engine::End;
 use crate::sequence::lane::KnownOrigins;
 use crate::sequence::ledger::What;
-use crate::sequence::status::LaneStatus;
 use crate::store::{self, Balance, Outcome, Phase};
 
 /// Messages that meet every kind of decision: fifteen records of five orders.
@@ -261,7 +261,7 @@ async fn a_topic_that_is_missing_stops_the_lane_until_it_is_there() {
     let mut lane = gateway.take_over().await.expect("the lane is free");
 
     let mend = async {
-        while !matches!(gateway.board.lanes().get(&0), Some(LaneStatus::Waiting { reason }) if reason.contains("normalized"))
+        while !matches!(gateway.board.lanes().values().next(), Some(LaneStatus::Waiting { reason }) if reason.contains("normalized"))
         {
             tokio::task::yield_now().await;
         }
@@ -271,7 +271,7 @@ async fn a_topic_that_is_missing_stops_the_lane_until_it_is_there() {
 
     ran.expect("the lane goes on");
     assert_eq!(gateway.event_ids().await.len(), 2);
-    assert_eq!(gateway.board.lanes().get(&0), Some(&LaneStatus::Running));
+    assert_eq!(gateway.board.lanes().values().next(), Some(&LaneStatus::Running));
 }
 
 #[tokio::test]
@@ -282,7 +282,7 @@ async fn a_stop_during_an_outage_ends_the_lane_and_the_next_owner_publishes() {
     let down = log::Error::Unavailable { reason: "disk full".into() };
     gateway.commits.after(0, std::iter::repeat_n(Fault::Before(down), 10_000));
     let stop = async {
-        while !matches!(gateway.board.lanes().get(&0), Some(LaneStatus::Waiting { .. })) {
+        while !matches!(gateway.board.lanes().values().next(), Some(LaneStatus::Waiting { .. })) {
             tokio::task::yield_now().await;
         }
         gateway.stop();

@@ -5,8 +5,8 @@ use super::gateway::{DAY, Gateway};
 use super::*;
 use crate::canonical::draft::INTAKE;
 use crate::log;
+use crate::ownership::End;
 use crate::sequence::GROUP;
-use crate::sequence::engine::End;
 use crate::sequence::metadata::Metadata;
 use crate::store::{Balance, Outcome, Phase};
 

@@ -5,8 +5,8 @@ use super::gateway::{DAY, Gateway};
 use super::lanes::append_a_bit_of_everything;
 use crate::canonical::draft::INTAKE;
 use crate::log::{self, Committed};
+use crate::ownership::End;
 use crate::sequence::GROUP;
-use crate::sequence::engine::End;
 
 fn unavailable() -> log::Error {
     log::Error::Unavailable { reason: "broken pipe".into() }
