@@ -33,7 +33,22 @@ pub struct Balance {
     pub in_flight: u64,
 }
 
+/// Reads one state of a balance.
+type State = fn(&Balance) -> u64;
+
 impl Balance {
+    /// The states by name, as metrics and answers write them.
+    pub const STATES: [(&'static str, State); 8] = [
+        ("taken", |balance| balance.taken),
+        ("applied", |balance| balance.applied),
+        ("superseded", |balance| balance.superseded),
+        ("skipped", |balance| balance.skipped),
+        ("dead", |balance| balance.dead),
+        ("held", |balance| balance.held),
+        ("parked", |balance| balance.parked),
+        ("in_flight", |balance| balance.in_flight),
+    ];
+
     pub fn is_even(&self) -> bool {
         let Self { taken, applied, superseded, skipped, dead, held, parked, in_flight } = *self;
         let parts = [applied, superseded, skipped, dead, held, parked, in_flight];
@@ -83,6 +98,40 @@ impl Checkpoint {
         }
         self.finished.insert(topic, finished);
         Ok(true)
+    }
+}
+
+impl Checkpoint {
+    /// The whole of it, as the store keeps it: number and balance, then a line a topic with its offset and bitset.
+    pub fn to_text(&self) -> String {
+        let mut balance = self.balance;
+        let parts = balance.parts().map(|part| part.to_string());
+        let mut text = format!("n={};b={}", self.number, parts.join(","));
+        for (topic, finished) in &self.finished {
+            text.push_str(&format!("\n{topic} {} {}", finished.low, finished.to_text()));
+        }
+        text
+    }
+
+    /// What [`Checkpoint::to_text`] gave.
+    ///
+    /// # Errors
+    /// [`marks::Error`] if it is damaged, or of a newer version.
+    pub fn parse(text: &str) -> Result<Self, marks::Error> {
+        let mut lines = text.split('\n');
+        let count = lines.next().and_then(parse_count);
+        let (number, balance) = count.ok_or(marks::Error::Damaged)?;
+        let mut checkpoint = Self { number, finished: BTreeMap::new(), balance };
+        for line in lines {
+            let mut words = line.splitn(3, ' ');
+            let topic = words.next().and_then(Topic::named).ok_or(marks::Error::Damaged)?;
+            let offset = words.next().and_then(|offset| offset.parse().ok()).ok_or(marks::Error::Damaged)?;
+            match Finished::parse(offset, words.next().unwrap_or_default())? {
+                Some((finished, "")) => checkpoint.finished.insert(topic, finished),
+                _ => return Err(marks::Error::Damaged),
+            };
+        }
+        Ok(checkpoint)
     }
 }
 
@@ -141,6 +190,36 @@ mod tests {
             (Topic::Tier(0), "cd1:;n=1", Err(marks::Error::Newer)),
         ] {
             assert_eq!(Checkpoint::default().learn(topic, 3, text), expected, "{topic} {text}");
+        }
+    }
+
+    #[test]
+    fn what_the_store_keeps_is_read_back_whole() {
+        let marks = |low, bits: &[u8]| Finished { low, bits: bits.to_vec() };
+        let finished = [
+            (Topic::Control, marks(0, &[])),
+            (Topic::Tier(0), marks(7, &[0xff, 1])),
+            (Topic::Tier(255), marks(1, &[])),
+            (Topic::Source, marks(i64::MAX, &[2])),
+        ];
+        for checkpoint in [
+            Checkpoint::default(),
+            Checkpoint { number: 3, finished: BTreeMap::new(), balance: FULL },
+            Checkpoint { number: u64::MAX, finished: finished.into(), balance: FULL },
+        ] {
+            assert_eq!(Checkpoint::parse(&checkpoint.to_text()), Ok(checkpoint));
+        }
+        let count = "n=1;b=1,1,0,0,0,0,0,0";
+        for (text, expected) in [
+            (String::new(), marks::Error::Damaged),
+            (format!("{count}\n"), marks::Error::Damaged),
+            (format!("{count}\nretry.0 5 cd1:"), marks::Error::Damaged),
+            (format!("{count}\nretry.257 5 cd1:"), marks::Error::Damaged),
+            (format!("{count}\nsource 5 "), marks::Error::Damaged),
+            (format!("{count}\nsource 5 cd1:;n=1"), marks::Error::Damaged),
+            (format!("{count}\nsource 5 cd2:"), marks::Error::Newer),
+        ] {
+            assert_eq!(Checkpoint::parse(&text), Err(expected), "{text}");
         }
     }
 

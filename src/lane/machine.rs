@@ -230,13 +230,14 @@ impl Lane {
     /// Whether anything is decided, claimed or commanded and not committed.
     pub fn has_work(&self) -> bool {
         let is_staged = !self.staged.is_empty() || !self.executed.is_empty() || !self.commands.is_empty();
-        is_staged || self.batch.is_some() || self.running > 0 || self.is_unsaid
+        is_staged || self.batch.is_some() || self.running > 0 || self.is_unsaid || !self.tombstones.is_empty()
     }
 
-    /// When [`Lane::batch`] may have something that only time brings, by the lane's clock.
+    /// When [`Lane::batch`] may have something that only time brings, by the lane's clock. What is due and was not in
+    /// the last batch waits for something else.
     pub fn wakes_at(&self) -> Option<i64> {
         let timed = self.timed.iter().filter_map(|(topic, heads)| {
-            let (due, _) = heads.first()?;
+            let (due, _) = heads.range((self.time_of(*topic).saturating_add(1), Seq::MIN)..).next()?;
             let (newest, seen_at) = self.clocks.get(topic)?;
             Some(due.saturating_sub(*newest).saturating_add(*seen_at))
         });

@@ -20,7 +20,7 @@ mod index;
 mod machine;
 pub mod marks;
 #[cfg(test)]
-mod model;
+pub(crate) mod model;
 pub mod moved;
 #[cfg(test)]
 mod mutation;

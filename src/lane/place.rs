@@ -36,6 +36,11 @@ impl Key {
         if bytes.is_empty() { None } else { Some(Self(Arc::from(bytes))) }
     }
 
+    /// Of a record that has none: nobody else has this one.
+    pub fn of_place(topic: &str, partition: u32, offset: i64) -> Self {
+        Self(Arc::from(format!("{topic}/{partition}/{offset}").into_bytes()))
+    }
+
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -44,6 +49,21 @@ impl Key {
 impl Place {
     pub fn new(topic: Topic, offset: i64) -> Self {
         Self { topic, offset }
+    }
+}
+
+impl Topic {
+    /// The topic that is shown as `name`.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "control" => Some(Self::Control),
+            "held" => Some(Self::Held),
+            "source" => Some(Self::Source),
+            _ => {
+                let number: u16 = name.strip_prefix("retry.")?.parse().ok()?;
+                Some(Self::Tier(u8::try_from(number.checked_sub(1)?).ok()?))
+            }
+        }
     }
 }
 

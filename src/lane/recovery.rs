@@ -101,6 +101,11 @@ impl Recovery {
         left.next().map(|(topic, _)| (*topic, self.lane.position(*topic)))
     }
 
+    /// Where `topic` was said to end.
+    pub fn end_of(&self, topic: Topic) -> i64 {
+        self.until.get(&topic).copied().unwrap_or(0)
+    }
+
     /// Nothing more is to be read of `topic` below `position`: at its end are aborted records or marks of commits.
     pub fn reached(&mut self, topic: Topic, position: i64) {
         self.lane.passed(topic, position);

@@ -11,22 +11,29 @@ use crate::lane::batch::{Batch, Claim, Decision, Executed, Guard, Ruling, Target
 use crate::lane::checkpoint::{Balance, Checkpoint};
 use crate::lane::index::Phase;
 use crate::lane::machine::Lane;
-use crate::lane::place::{Place, Seq, Topic};
+use crate::lane::place::{Key, Place, Seq, Topic};
 
 impl Lane {
     /// What is to be made durable next; `None` if there is nothing, or the last batch is not committed yet.
     pub fn batch(&mut self) -> Option<Batch> {
+        self.batch_within(|_| true)
+    }
+
+    /// As [`Lane::batch`], with decisions only as long as `fits` says so, which is asked about each in turn and must
+    /// let the first one in: what does not fit is for the next batch.
+    pub fn batch_within(&mut self, mut fits: impl FnMut(&Decision) -> bool) -> Option<Batch> {
         if self.batch.is_some() {
             return None;
         }
-        let mut decisions = self.take_decisions();
+        let mut decisions = Vec::new();
+        let is_full = self.take_decisions(&mut decisions, &mut fits);
         let claims = self.take_claims();
         // What stands in the way of the claims has been moved meanwhile.
-        if decisions.len() < self.policy.batch {
-            decisions.extend(self.take_decisions());
+        if !is_full {
+            self.take_decisions(&mut decisions, &mut fits);
         }
         let commands = self.take_executed();
-        let tombstones: Vec<_> = std::mem::take(&mut self.tombstones).into_iter().collect();
+        let tombstones = self.take_tombstones(self.policy.batch);
         let is_due = self.finish_stale() | std::mem::take(&mut self.is_unsaid);
         if decisions.is_empty() && claims.is_empty() && commands.is_empty() && tombstones.is_empty() && !is_due {
             return None;
@@ -63,6 +70,17 @@ impl Lane {
         self.evaluate_commands();
     }
 
+    /// `records` parked ones have been released, or have run out: their effects go with the next batch, which is due
+    /// even if it says nothing else. They count as applied.
+    pub fn released(&mut self, records: u64) {
+        self.is_unsaid |= records > 0;
+        // After an offset was reset, one may have been counted in no state yet.
+        let counted = records.min(self.balance.parked);
+        self.balance.parked -= counted;
+        self.balance.taken = self.balance.taken.saturating_add(records - counted);
+        self.balance.applied = self.balance.applied.saturating_add(records);
+    }
+
     /// The record is not outstanding any more.
     pub(super) fn release(&mut self, seq: Seq) {
         self.edits.remove(&seq);
@@ -72,14 +90,18 @@ impl Lane {
         }
     }
 
-    fn take_decisions(&mut self) -> Vec<Decision> {
-        let mut taken = Vec::new();
+    /// Whether nothing more goes into the batch.
+    fn take_decisions(&mut self, taken: &mut Vec<Decision>, fits: &mut impl FnMut(&Decision) -> bool) -> bool {
         let mut unfit = Vec::new();
-        while taken.len() < self.policy.batch
-            && let Some(mut decision) = self.staged.pop_front()
-        {
+        let mut is_full = taken.len() >= self.policy.batch;
+        while !is_full && let Some(mut decision) = self.staged.pop_front() {
             if !self.fits(decision.origin) {
                 unfit.push(decision);
+                continue;
+            }
+            if !fits(&decision) {
+                self.staged.push_front(decision);
+                is_full = true;
                 continue;
             }
             if let Some(marks) = self.marks_of(decision.origin.topic) {
@@ -91,12 +113,19 @@ impl Lane {
             self.count(&decision);
             self.finish_commands_of(decision.seq);
             taken.push(decision);
+            is_full = taken.len() >= self.policy.batch;
         }
         for decision in unfit.into_iter().rev() {
             self.make_room(decision.origin.topic);
             self.staged.push_front(decision);
         }
-        taken
+        is_full
+    }
+
+    fn take_tombstones(&mut self, most: usize) -> Vec<(Seq, Key)> {
+        let rest = self.tombstones.keys().nth(most).copied().map(|seq| self.tombstones.split_off(&seq));
+        let taken = std::mem::replace(&mut self.tombstones, rest.unwrap_or_default());
+        taken.into_iter().collect()
     }
 
     fn take_claims(&mut self) -> Vec<Claim> {

@@ -10,11 +10,11 @@ mod accidents;
 mod fault;
 mod log;
 mod owner;
-mod random;
+pub mod random;
 mod setup;
 mod store;
 mod takeover;
-mod truth;
+pub mod truth;
 mod world;
 
 use std::collections::BTreeMap;

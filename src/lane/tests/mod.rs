@@ -370,3 +370,54 @@ fn a_tier_out_of_use_is_emptied_and_not_written() {
     bench.answer(0, failed());
     assert_eq!(bench.places(), [(0, Topic::Tier(1)), (1, Topic::Tier(1))]);
 }
+
+#[test]
+fn a_released_record_counts_as_applied_with_the_next_batch() {
+    let mut bench = Bench::new(policy());
+    bench.records(&["a", "b"]);
+    bench.answer(0, Answer::Parked);
+    bench.answer(1, Answer::Applied);
+    assert_eq!((bench.lane.balance().parked, bench.lane.batch()), (1, None));
+
+    bench.lane.released(1);
+    let batch = bench.lane.batch().expect("the log is to be told");
+
+    assert_eq!(batch.decisions, []);
+    let balance = batch.checkpoint.balance;
+    assert!(balance.is_even());
+    assert_eq!((balance.parked, balance.applied, balance.taken), (0, 2, 2));
+}
+
+#[test]
+fn what_does_not_fit_into_a_batch_is_in_the_next() {
+    let mut bench = Bench::new(policy());
+    for (offset, name) in ["a", "b", "c"].into_iter().enumerate() {
+        bench.lane.record(i64::try_from(offset).expect("three"), &key(name), None, None);
+    }
+    let claims = bench.lane.batch().expect("three claims").claims.len();
+    bench.lane.stored(vec![ClaimAnswer::Granted; claims]);
+    bench.lane.committed();
+    (0..3).for_each(|seq| bench.lane.answer(seq, 1, Answer::Applied));
+
+    let mut room = 2;
+    let batch = bench.lane.batch_within(|_| std::mem::replace(&mut room, 1) == 2).expect("there is room for one");
+    assert_eq!(batch.decisions.iter().map(|decision| decision.seq).collect::<Vec<_>>(), [0]);
+    assert_eq!(batch.checkpoint.of(Topic::Source).low, 1);
+    bench.lane.stored(Vec::new());
+    bench.lane.committed();
+
+    let rest = bench.lane.batch().expect("the others are staged");
+    assert_eq!(rest.decisions.iter().map(|decision| decision.seq).collect::<Vec<_>>(), [1, 2]);
+}
+
+#[test]
+fn a_head_that_is_due_and_waits_for_its_target_wakes_nobody() {
+    let mut bench = Bench::new(policy());
+    bench.records(&["a"]);
+    bench.answer(0, failed());
+    bench.lane.target(Target::Paused);
+
+    bench.pass(1);
+
+    assert_eq!((bench.lane.wakes_at(), bench.running()), (None, [].into()));
+}
