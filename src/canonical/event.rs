@@ -1,4 +1,5 @@
-//! The events an order publishes: each a projection of the canonical order, or of the rejection of its payload.
+//! The events an order publishes: each a projection of the canonical order, or of the rejection of its payload; and
+//! those of the platform ([`fsm`]).
 //!
 //! An [`Event`] knows its topic, key and id; [`Event::to_append`] makes it the record on the log. The structs of
 //! [`Body`] have the fields of their Avro schemas, in schema order.
@@ -6,8 +7,13 @@
 //! Source: `contracts/canonical-events.md` sections 2.2, 3, 4, 5 (`event_id`) and 7 (`raw_payload`).
 
 mod failed;
+mod failed_event;
+pub mod fsm;
+mod status_failed;
 
 pub use failed::{MAX_MESSAGE_BYTES, MAX_RAW_BYTES, SalesOrderFailed, failed, raw_payload};
+pub use failed_event::{FAILED_EVENTS, FailedEvent};
+pub use status_failed::{SalesStatusFailed, status_failed};
 
 use std::sync::Arc;
 
@@ -16,6 +22,7 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::canonical::event::fsm::{FsmOrderStatusUpdated, FsmTvOutcomeRecorded};
 use crate::canonical::headers;
 use crate::canonical::ids;
 use crate::canonical::order::{CanonicalOrder, Line, SalesChannel, SourceSystem};
@@ -27,6 +34,7 @@ pub const ORDER_NORMALIZED: &str = "integration.sales.order.normalized";
 pub const ORDER_UPDATED: &str = "integration.sales.order_updated";
 pub const ORDER_CANCELLED: &str = "integration.sales.order_cancelled";
 pub const ORDER_FAILED: &str = "integration.sales.order.failed";
+pub const STATUS_FAILED: &str = "integration.sales.status.failed";
 
 /// One event to publish.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +55,9 @@ pub enum Body {
     Updated(SalesOrderUpdated),
     Cancelled(SalesOrderCancelled),
     Failed(SalesOrderFailed),
+    StatusFailed(SalesStatusFailed),
+    StatusUpdated(FsmOrderStatusUpdated),
+    TvOutcomeRecorded(FsmTvOutcomeRecorded),
 }
 
 /// What travels beside an event, in headers.
@@ -255,7 +266,11 @@ impl Event {
     /// Under which the store is to remember the event, that it is published once; `None` if the order's state sees
     /// to that.
     pub fn guard(&self, tenant_id: &str) -> Option<Uuid> {
-        matches!(self.body, Body::Failed(_)).then(|| ids::published_event_id(tenant_id, self.topic, self.event_id))
+        let is_of_state = match self.body {
+            Body::Received(_) | Body::Normalized(_) | Body::Updated(_) | Body::Cancelled(_) => true,
+            Body::Failed(_) | Body::StatusFailed(_) | Body::StatusUpdated(_) | Body::TvOutcomeRecorded(_) => false,
+        };
+        (!is_of_state).then(|| ids::published_event_id(tenant_id, self.topic, self.event_id))
     }
 
     /// The value as JSON, members in schema order.
@@ -266,6 +281,9 @@ impl Event {
             Body::Updated(body) => serde_json::to_value(body),
             Body::Cancelled(body) => serde_json::to_value(body),
             Body::Failed(body) => serde_json::to_value(body),
+            Body::StatusFailed(body) => serde_json::to_value(body),
+            Body::StatusUpdated(body) => serde_json::to_value(body),
+            Body::TvOutcomeRecorded(body) => serde_json::to_value(body),
         };
         // Members of text, numbers and lists of them are always JSON.
         value.unwrap_or_default()
@@ -284,6 +302,9 @@ impl Event {
             Body::Updated(body) => catalogue.encode(record, body),
             Body::Cancelled(body) => catalogue.encode(record, body),
             Body::Failed(body) => catalogue.encode(record, body),
+            Body::StatusFailed(body) => catalogue.encode(record, body),
+            Body::StatusUpdated(body) => catalogue.encode(record, body),
+            Body::TvOutcomeRecorded(body) => catalogue.encode(record, body),
         }?;
         let mut headers = Vec::with_capacity(6 + self.headers.len());
         headers.extend([
@@ -309,6 +330,9 @@ impl Body {
             Self::Updated(_) => "SalesOrderUpdated",
             Self::Cancelled(_) => "SalesOrderCancelled",
             Self::Failed(_) => "SalesOrderFailed",
+            Self::StatusFailed(_) => "SalesStatusFailed",
+            Self::StatusUpdated(_) => "FsmOrderStatusUpdated",
+            Self::TvOutcomeRecorded(_) => "FsmTvOutcomeRecorded",
         }
     }
 }

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use crate::canonical::order::SourceSystem;
+
 /// Namespace of every UUIDv5 below.
 pub const NAMESPACE: Uuid = Uuid::from_u128(0xf9d5ecc7_f511_47f3_827a_87555558266a);
 
@@ -27,6 +29,16 @@ impl OrderKey {
     /// `fsm_service_order_id`: UUIDv5 of `tenant:source:external`.
     pub fn service_order_id(&self) -> Uuid {
         derive(&format!("{}:{}:{}", self.tenant_id, self.source_key, self.external_order_id))
+    }
+
+    /// The system the order is of.
+    pub fn source_system(&self) -> SourceSystem {
+        match self.source_key.as_str() {
+            "pyxis" => SourceSystem::Pyxis,
+            "tempo" => SourceSystem::Tempo,
+            "sap" => SourceSystem::Sap,
+            _ => SourceSystem::Custom,
+        }
     }
 
     /// Partition key of the order on `crossdock.intake` and `crossdock.out.<binding>`.
@@ -51,9 +63,20 @@ pub fn order_event_id(topic: &str, service_order_id: Uuid, revision: i64) -> Uui
     derive(&format!("{topic}:{service_order_id}:{revision}"))
 }
 
+/// `event_id` of an event that is published on `topic` because the event `consumed` (its `event_id`) says so.
+pub fn translated_event_id(topic: &str, consumed: &str) -> Uuid {
+    derive(&format!("{topic}:{consumed}"))
+}
+
 /// `event_id` of a `SalesOrderFailed`.
 pub fn rejection_event_id(raw: Sha256Digest, retry_count: u32) -> Uuid {
     derive(&format!("integration.sales.order.failed:{raw}:{retry_count}"))
+}
+
+/// Under which a dead letter is in the failure index. `origin`: `topic/partition/offset` in its lane's own topic; `hop`:
+/// moves behind the dead letter, so that a record which dies again is a failure of its own.
+pub fn dead_letter_id(origin: &str, hop: u32) -> Uuid {
+    derive(&format!("dead-letter:{origin}:{hop}"))
 }
 
 /// Under which the store remembers that `tenant_id` had the event `event_id` published on `topic`.

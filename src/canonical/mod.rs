@@ -7,5 +7,6 @@ pub mod event;
 pub mod headers;
 pub mod ids;
 pub mod intake;
+pub mod notification;
 pub mod order;
 pub mod rejection;
