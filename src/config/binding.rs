@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::config::courier::CourierSettings;
 use crate::config::secret::Secret;
 
 /// One `[[binding]]`, resolved against its adapter's manifest.
@@ -23,10 +24,24 @@ pub struct Binding {
     pub topics: Vec<String>,
     /// `user:password`, any of them names the binding.
     pub basic_credentials: Vec<Secret>,
+    /// What the signature of a call to it covers.
+    pub signature_mode: SignatureMode,
+    /// How its system is called.
+    pub courier: CourierSettings,
     /// Names it in the path of its webhooks, and its orders: `custom.<source_id>`. Of adapters with webhooks only.
     pub source_id: Option<String>,
     /// The adapter's other parameters, by name.
     pub parameters: BTreeMap<String, Parameter>,
+}
+
+/// What the signature of an outgoing call covers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SignatureMode {
+    /// The time of signing and the body.
+    #[default]
+    Timestamp,
+    /// The body alone: an old call can be sent again with a new time.
+    Body,
 }
 
 /// The value of a binding parameter, of the type its manifest gives.

@@ -122,6 +122,28 @@ pub fn prepare(layers: &mut Layers, data_dir: &Path, adapters: &AdapterParameter
     Ok(())
 }
 
+/// Puts these addresses, by the name of the binding, in the place of those at which its partner is called: a simulated
+/// partner has another one at each start. The file is there.
+///
+/// # Errors
+/// The file cannot be read or written.
+pub fn call_at(data_dir: &Path, addresses: &BTreeMap<&str, String>) -> Result<(), Error> {
+    let path = data_dir.join(FILE);
+    let (mut text, mut is_called) = (String::new(), false);
+    for line in read(&path)?.unwrap_or_default().lines() {
+        let name = line.trim().strip_prefix("name = \"").and_then(|rest| rest.strip_suffix('"'));
+        let address = name.and_then(|name| addresses.get(name));
+        is_called = address.is_some() || is_called && name.is_none() && line.trim() != "[[binding]]";
+        if !(is_called && line.trim().starts_with("base_url = ")) {
+            text.push_str(&format!("{line}\n"));
+        }
+        if let Some(address) = address {
+            text.push_str(&format!("base_url = \"{address}\"\n"));
+        }
+    }
+    private::write(data_dir, FILE, &text).map_err(|cause| Error::Write { path, cause })
+}
+
 impl Example {
     fn table(&self, specs: &BTreeMap<String, ParameterSpec>) -> Result<String, Error> {
         let Self { name, adapter, countries, bu_codes, .. } = self;
@@ -136,7 +158,7 @@ impl Example {
         for (key, spec) in specs {
             match (key.as_str(), spec.kind) {
                 ("bu_codes", ParameterKind::List) => table.push_str(&format!("bu_codes = {bu_codes}\n")),
-                // Nothing is called from here; the address only has to be one.
+                // Nobody is there: whoever wants calls to arrive puts an address here.
                 ("base_url", ParameterKind::Url) if spec.required => {
                     table.push_str("base_url = \"http://127.0.0.1:9\"\n");
                 }

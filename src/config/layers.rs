@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::config::binding::Binding;
 use crate::config::binding::BindingSpec;
 use crate::config::changes::changed_keys;
 use crate::config::environment::Environment;
@@ -165,13 +166,23 @@ impl Layers {
         self.read(|root| root.section("log").and_then(|section| load::log(section, &self.resolver())))
     }
 
+    /// The bindings as they are configured. Looks at nothing else, as [`Layers::credentials`], and at no secret either:
+    /// each is its own reference.
+    ///
+    /// # Errors
+    /// Every mistake in `[[binding]]` and `[courier]`.
+    pub fn bindings(&self, adapters: &AdapterParameters) -> Result<Vec<Binding>, Report> {
+        let blind = Resolver { is_blind: true, ..self.resolver() };
+        self.read(|root| load::bindings(&root, adapters, &blind))
+    }
+
     /// Puts `document` between the default file and everything else.
     pub(super) fn insert(&mut self, document: Document) {
         self.documents.insert(1, document);
     }
 
     fn resolver(&self) -> Resolver<'_> {
-        Resolver { environment: &self.sources.environment, accept_literals: self.is_developer() }
+        Resolver { environment: &self.sources.environment, accept_literals: self.is_developer(), is_blind: false }
     }
 
     fn read<T>(&self, read: impl FnOnce(Section<'_>) -> Option<T>) -> Result<T, Report> {

@@ -1,5 +1,6 @@
 //! Reads [`Settings`]: every key by name, type and range.
 
+mod courier;
 mod kafka;
 mod postgres;
 mod registry;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use toml_edit::Item;
 use tracing_subscriber::EnvFilter;
 
+use crate::config::binding::Binding;
 use crate::config::layers::AdapterParameters;
 use crate::config::reader::{ByteSize, FromItem, Section};
 use crate::config::resolve;
@@ -20,6 +22,7 @@ use crate::config::settings::{
     StoreEngine, StoreSettings, TelemetrySettings,
 };
 
+pub(super) use courier::Profiles;
 pub(super) use registry::registry;
 
 /// For what is waited on by something that waits itself.
@@ -52,7 +55,7 @@ pub(super) fn settings(
     let registry = registry(&root, secrets);
     let telemetry = root.section("telemetry").and_then(telemetry);
     let operators = resolve::operators(&root, secrets);
-    let bindings = resolve::bindings(&root, adapters, secrets);
+    let bindings = bindings(&root, adapters, secrets);
     root.finish();
     Some(Settings {
         data_dir: data_dir?,
@@ -69,8 +72,18 @@ pub(super) fn settings(
         telemetry: telemetry?,
         shutdown_timeout: shutdown_timeout?,
         operators,
-        bindings,
+        bindings: bindings?,
     })
+}
+
+/// The bindings, with how their systems are called.
+pub(super) fn bindings(
+    root: &Section<'_>,
+    adapters: &AdapterParameters,
+    secrets: &Resolver<'_>,
+) -> Option<Vec<Binding>> {
+    let courier = root.section("courier").map(courier::profiles)?;
+    Some(resolve::bindings(root, adapters, &courier, secrets))
 }
 
 fn door(section: Section<'_>, developer: bool) -> Option<DoorSettings> {

@@ -5,6 +5,7 @@
 
 pub mod binding;
 mod changes;
+pub mod courier;
 pub mod developer;
 pub mod environment;
 pub mod layers;

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use toml_edit::Item;
 use url::Url;
 
-use crate::config::binding::{Binding, BindingSpec, Parameter, ParameterKind, ParameterSpec};
+use crate::config::binding::{Binding, BindingSpec, Parameter, ParameterKind, ParameterSpec, SignatureMode};
 use crate::config::layers::AdapterParameters;
+use crate::config::load::Profiles;
 use crate::config::operator_token::OPERATOR;
 use crate::config::reader::{FromItem, Section};
 use crate::config::secret::{Resolver, Secret};
@@ -50,7 +51,12 @@ struct References(Vec<String>);
 struct Rows(BTreeMap<String, BTreeMap<String, String>>);
 
 /// The bindings without a mistake; mistakes are reported, those between bindings too.
-pub(super) fn bindings(root: &Section<'_>, adapters: &AdapterParameters, secrets: &Resolver<'_>) -> Vec<Binding> {
+pub(super) fn bindings(
+    root: &Section<'_>,
+    adapters: &AdapterParameters,
+    courier: &Profiles,
+    secrets: &Resolver<'_>,
+) -> Vec<Binding> {
     let mut names = Unique::default();
     let mut tokens = Unique::default();
     let mut topics = Unique::default();
@@ -76,7 +82,9 @@ pub(super) fn bindings(root: &Section<'_>, adapters: &AdapterParameters, secrets
             let message = format!("binding `{owner}`: a `source_id` names one binding, this one is in use already");
             sources.claim(index, &section, SOURCE_ID, source_id, &message);
         }
-        bindings.extend(binding(section, name, credentials, read, adapters, secrets));
+        let courier = courier.of_binding(&section);
+        let binding = binding(section, name, credentials, read, adapters, secrets);
+        bindings.extend(binding.map(|binding| Binding { courier, ..binding }));
     }
     bindings
 }
@@ -155,6 +163,7 @@ fn binding(
     let tenant_id = named(&section, "tenant_id", is_tenant, TENANT);
     let countries = countries(&section);
     let rate_limit_per_minute = section.optional("rate_limit_per_minute").unwrap_or(RATE_LIMIT_PER_MINUTE);
+    let signature_mode = section.optional("signature_mode").unwrap_or_default();
     let adapter = adapter?;
     let Some(BindingSpec { parameters: specs, .. }) = adapters.get(&adapter) else {
         let known = listed(adapters.keys().map(String::as_str));
@@ -197,8 +206,10 @@ fn binding(
         signing_secret,
         topics,
         basic_credentials,
+        signature_mode,
         source_id,
         parameters,
+        ..Binding::default()
     })
 }
 
@@ -408,6 +419,17 @@ impl FromItem for References {
         match item.as_str() {
             Some(reference) => Some(Self(vec![reference.to_owned()])),
             None => Vec::from_item(item).filter(|references| !references.is_empty()).map(Self),
+        }
+    }
+}
+
+impl FromItem for SignatureMode {
+    const EXPECTED: &'static str = "\"timestamp\" or \"body\"";
+    fn from_item(item: &Item) -> Option<Self> {
+        match item.as_str()? {
+            "timestamp" => Some(Self::Timestamp),
+            "body" => Some(Self::Body),
+            _ => None,
         }
     }
 }

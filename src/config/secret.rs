@@ -21,6 +21,9 @@ pub struct Resolver<'a> {
     pub environment: &'a Environment,
     /// Whether `literal:…` is a reference; in developer mode only.
     pub accept_literals: bool,
+    /// Looks nothing up: a secret is its own reference then. For what is asked of a configuration where its secrets are
+    /// not at hand.
+    pub is_blind: bool,
 }
 
 /// Why a reference names no secret. Says the reference, never a value.
@@ -83,6 +86,7 @@ impl Resolver<'_> {
     pub fn resolve(&self, reference: &str) -> Result<Secret, Error> {
         let named = || reference.to_owned();
         let value = match reference.split_once(':') {
+            Some(("env" | "file", name)) if self.is_blind && !name.is_empty() => reference.to_owned(),
             Some(("env", name)) => {
                 let value = self.environment.get(name).ok_or_else(|| Error::NotSet { reference: named() })?;
                 value.to_str().ok_or_else(|| Error::NotText { reference: named() })?.to_owned()
@@ -123,8 +127,17 @@ mod tests {
 
     fn resolve(reference: &str, accept_literals: bool) -> Result<String, String> {
         let environment = [("TOKEN", "t0ken"), ("BLANK", "")].into_iter().collect();
-        let resolver = Resolver { environment: &environment, accept_literals };
+        let resolver = Resolver { environment: &environment, accept_literals, is_blind: false };
         resolver.resolve(reference).map(|secret| secret.reveal().to_owned()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn where_nothing_is_looked_up_a_secret_is_its_reference() {
+        let resolver = Resolver { environment: &Environment::default(), accept_literals: false, is_blind: true };
+
+        assert_eq!(resolver.resolve("env:UNSET").expect("a reference").reveal(), "env:UNSET");
+        assert_eq!(resolver.resolve("file:/nowhere").expect("a reference").reveal(), "file:/nowhere");
+        assert!(matches!(resolver.resolve("open"), Err(Error::NoReference)));
     }
 
     #[test]

@@ -37,6 +37,24 @@ fn developer_mode_keeps_its_secrets_to_itself_and_for_good() {
 }
 
 #[test]
+fn a_partner_is_called_at_the_address_that_is_put_in_and_keeps_its_secrets() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let before = start_developer(folder.path(), &[]).expect("no mistake");
+    let address = |settings: &Settings| format!("{:?}", settings.bindings[0].parameters.get("base_url"));
+    assert_eq!(address(&before), "None");
+
+    for new in ["http://127.0.0.1:1234", "http://127.0.0.1:4321"] {
+        let addresses = [("pyxis-north", new.to_owned()), ("other", "http://127.0.0.1:1".to_owned())];
+        developer::call_at(folder.path(), &addresses.into()).expect("written");
+
+        let after = start_developer(folder.path(), &[]).expect("no mistake");
+        assert!(address(&after).contains(new), "{}", address(&after));
+    }
+    let after = start_developer(folder.path(), &[]).expect("no mistake");
+    assert_eq!(after.bindings[0].signing_secret, before.bindings[0].signing_secret);
+}
+
+#[test]
 fn a_sender_finds_the_secrets_of_developer_mode() {
     let folder = tempfile::tempdir().expect("a folder");
     let settings = start_developer(folder.path(), &[]).expect("no mistake");

@@ -14,7 +14,7 @@ fn every_mistake_is_named_with_its_line() {
         (
             text("partitions = 3"),
             vec![
-                "1:1: unknown key `partitions`, expected one of: binding, data_dir, door, log, mappings_dir, \
+                "1:1: unknown key `partitions`, expected one of: binding, courier, data_dir, door, log, mappings_dir, \
                  operator, ops, reader, registry, schemas_dir, sequence, shutdown_timeout, store, telemetry",
             ],
         ),
@@ -61,9 +61,39 @@ fn every_mistake_is_named_with_its_line() {
             with("bu_code = []"),
             vec![
                 "8:1: unknown key `binding.bu_code`, expected one of: adapter, base_url, bearer_tokens, bu_codes, \
-                 countries, label, name, outbound_token, rate_limit_per_minute, service_codes, signing_secret, \
-                  tenant_id, topics",
+                 countries, courier, label, name, outbound_token, rate_limit_per_minute, service_codes, \
+                 signature_mode, signing_secret, tenant_id, topics",
             ],
+        ),
+        (
+            with("courier = { timeout = \"0s\", breaker_open_for = \"1ms\", retry_dealys = [] }"),
+            vec![
+                "8:23: `binding.courier.timeout`: expected 100ms to 10m, found 0ms",
+                "8:48: `binding.courier.breaker_open_for`: expected 1s to 1d, found 1ms",
+                "8:55: unknown key `binding.courier.retry_dealys`, expected one of: breaker_failures, \
+                 breaker_open_for, breaker_successes, concurrency, profile, rate_per_minute, retries, retry_delay, \
+                 retry_delay_max, retry_delays, retry_jitter_percent, second_rounds, ssl_ca_location, \
+                 ssl_certificate_location, ssl_key_location, timeout",
+            ],
+        ),
+        (
+            with("courier = { profile = \"crm\", retry_delay = \"31s\" }"),
+            vec![
+                "8:11: `binding.courier.retry_delay_max`: expected at least `binding.courier.retry_delay`, found less",
+                "8:23: `binding.courier.profile`: expected \"sales\", \"erp\" or \"esignature\", found other text",
+            ],
+        ),
+        (
+            text("[courier.erp]\nretry_delays = [\"1s\", \"2d\"]"),
+            vec!["2:16: `courier.erp.retry_delays`: expected at most 16 durations of 100ms to 1d, found others"],
+        ),
+        (
+            text("[courier.crm]\ntimeout = \"1s\""),
+            vec!["1:10: unknown key `courier.crm`, expected one of: erp, esignature, sales"],
+        ),
+        (
+            with("signature_mode = \"none\""),
+            vec!["8:18: `binding.signature_mode`: expected \"timestamp\" or \"body\", found other text"],
         ),
         (
             with("topics = [\"sales.pyxis.order.created\", \"sales.pyxis.order.craeted\"]"),
@@ -193,7 +223,7 @@ fn mistakes_of_file_variables_and_flags_are_reported_together() {
 
     let expected = [
         "--listen: `door.listen`: expected an address such as \"127.0.0.1:8080\", found other text",
-        "CROSSDOCK__: unknown key ``, expected one of: binding, data_dir, door, log, mappings_dir, operator, ops, reader, \
+        "CROSSDOCK__: unknown key ``, expected one of: binding, courier, data_dir, door, log, mappings_dir, operator, ops, reader, \
          registry, schemas_dir, sequence, shutdown_timeout, store, telemetry",
         "CROSSDOCK__DOOR__LISTNE: unknown key `door.listne`, expected one of: append_timeout, listen, \
          max_body_bytes_in_flight, max_connections, read_timeout",

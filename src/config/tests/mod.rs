@@ -1,5 +1,6 @@
 //! The configuration as a whole: what is read, what overrules what, and what each mistake is called.
 
+mod courier;
 mod developer_mode;
 mod engines;
 mod mistakes;
