@@ -2,24 +2,37 @@
 //! `conformance_suite!(open)`, where `open` is an `async fn` that gives a [`Harness`] over a fresh, empty store.
 
 mod audit;
+pub(crate) mod batches;
+mod claims;
 mod decisions;
 mod due;
+mod engine_lanes;
+mod engine_retention;
 mod events;
 mod failures;
 mod history;
+mod jobs;
 mod lanes;
+mod links;
 mod orders;
+mod outstanding;
 mod retention;
 pub(crate) mod samples;
 
 pub use audit::*;
+pub use claims::*;
 pub use decisions::*;
 pub use due::*;
+pub use engine_lanes::*;
+pub use engine_retention::*;
 pub use events::*;
 pub use failures::*;
 pub use history::*;
+pub use jobs::*;
 pub use lanes::*;
+pub use links::*;
 pub use orders::*;
+pub use outstanding::*;
 pub use retention::*;
 
 use std::future::Future;
@@ -29,6 +42,9 @@ use crate::store::Store;
 /// One store under test.
 pub trait Harness: Send + Sync + Sized {
     fn store(&self) -> &dyn Store;
+
+    /// Whether several processes may have it open at once: an earlier owner of a lane may then still live.
+    fn is_shared(&self) -> bool;
 
     /// Closes the store and opens it again over the same data.
     fn reopen(self) -> impl Future<Output = Self> + Send;
@@ -98,9 +114,53 @@ macro_rules! conformance_suite {
             open_failures_are_counted_by_binding_and_code,
             a_change_and_its_audit_row_are_written_together,
             a_failure_of_a_replay_marks_the_one_replayed,
+            only_open_failures_are_closed,
             failures_are_kept_until_they_are_older_than_the_limit,
             the_audit_is_read_newest_first_page_by_page,
             every_filter_of_the_audit_filters,
+            a_job_freezes_the_failures_its_filter_names_oldest_first,
+            a_plan_written_again_is_the_job_that_is_there,
+            keys_with_an_older_failure_that_is_no_item_are_counted,
+            jobs_come_newest_first_and_by_their_state,
+            a_job_changes_only_from_the_states_named,
+            items_change_and_are_counted,
+            an_older_lease_is_refused,
+            a_job_of_ten_thousand_items_is_read_page_by_page,
+            jobs_are_kept_until_they_are_older_than_the_limit,
+            a_lane_of_the_engine_begins_with_the_first_epoch_and_nothing_known,
+            a_new_owner_finds_the_last_batch_and_the_checkpoint_seen_confirmed,
+            a_decision_of_a_lane_comes_back_byte_for_byte_by_topic_and_offset,
+            a_decided_origin_of_a_lane_keeps_its_first_decision,
+            an_older_epoch_of_the_engine_is_refused_and_nothing_of_its_batch_is_there,
+            a_lane_never_taken_over_refuses_batch_and_answer,
+            the_same_batch_again_changes_nothing,
+            an_answer_and_what_it_delivered_are_written_once,
+            a_batch_of_a_thousand_decisions_and_claims_is_one_write,
+            the_moves_a_record_ended_with_are_those_of_its_last_copy,
+            an_executed_command_is_known_by_its_lane_and_its_outcome_to_everybody,
+            a_claim_is_granted_once_and_then_has_its_answer,
+            an_attempt_the_target_failed_was_none,
+            an_open_claim_bars_a_later_owner_if_its_own_may_still_live,
+            a_claim_that_expired_bars_nobody,
+            a_record_that_comes_back_behind_a_later_one_is_overtaken_unless_forced,
+            a_record_that_has_come_back_is_overtaken_even_if_forced,
+            what_a_batch_ends_is_over_for_its_own_claims,
+            a_newer_link_takes_the_place_of_the_older,
+            an_accepted_order_is_known_by_its_own_id_without_a_link,
+            orders_are_found_by_what_their_source_calls_them,
+            a_delivered_value_is_replaced_by_the_next_of_its_kind,
+            a_parked_record_is_releasable_once_its_link_is_known,
+            a_parked_record_is_releasable_at_its_deadline,
+            a_released_record_is_parked_no_more_and_its_effects_are_kept,
+            a_moved_record_is_outstanding_where_its_newest_copy_lies,
+            records_of_a_key_come_by_sequence_from_the_one_asked,
+            keys_come_by_how_long_their_head_waits_page_by_page,
+            every_filter_of_keys_filters,
+            a_page_of_keys_is_bounded,
+            what_is_decided_is_kept_from_the_border_on_and_until_it_is_confirmed,
+            nothing_of_an_outstanding_or_parked_record_is_pruned,
+            that_a_dead_record_came_back_is_kept_as_long_as_orders,
+            links_delivered_values_and_commands_go_by_their_age,
         );
     };
 }

@@ -12,23 +12,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::log::{Append, Header, Record};
+pub use crate::store::wire::Error;
+use crate::store::wire::{Cursor, capacity, put_bytes, put_number, put_optional};
 
 const VERSION: u8 = 1;
-
-/// Why bytes are not effects. Only damage or a newer build makes such bytes.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    #[error("effects of version {found}, expected {VERSION}")]
-    Version { found: u8 },
-    #[error("effects end at byte {at}, expected more")]
-    Truncated { at: usize },
-    #[error("effects hold a number too large at byte {at}")]
-    Number { at: usize },
-    #[error("effects hold a text that is not UTF-8 at byte {at}")]
-    Text { at: usize },
-    #[error("effects end at byte {end}, found {len} bytes")]
-    Trailing { end: usize, len: usize },
-}
 
 /// The bytes of `effects`. [`decode`] gives them back equal.
 pub fn encode(effects: &[Append]) -> Vec<u8> {
@@ -41,11 +28,7 @@ pub fn encode(effects: &[Append]) -> Vec<u8> {
         put_number(&mut bytes, partition.map_or(0, |partition| u64::from(partition) + 1));
         put_optional(&mut bytes, record.key.as_deref());
         put_optional(&mut bytes, record.value.as_deref());
-        put_number(&mut bytes, record.headers.len() as u64);
-        for header in &record.headers {
-            put_bytes(&mut bytes, header.name.as_bytes());
-            put_bytes(&mut bytes, &header.value);
-        }
+        put_headers(&mut bytes, &record.headers);
     }
     bytes
 }
@@ -55,124 +38,43 @@ pub fn encode(effects: &[Append]) -> Vec<u8> {
 /// # Errors
 /// One of [`Error`]; never a panic, whatever the bytes are.
 pub fn decode(bytes: Bytes) -> Result<Vec<Append>, Error> {
-    let mut cursor = Cursor { bytes, at: 0 };
-    let version = cursor.byte()?;
-    if version != VERSION {
-        return Err(Error::Version { found: version });
-    }
+    let mut cursor = Cursor::new(bytes, VERSION)?;
     let count = cursor.number()?;
     let mut effects = Vec::with_capacity(capacity(count));
     for _ in 0..count {
-        effects.push(cursor.append()?);
+        effects.push(append(&mut cursor)?);
     }
-    match cursor.bytes.len() {
-        len if len == cursor.at => Ok(effects),
-        len => Err(Error::Trailing { end: cursor.at, len }),
+    cursor.end()?;
+    Ok(effects)
+}
+
+fn append(cursor: &mut Cursor) -> Result<Append, Error> {
+    let topic = Arc::from(cursor.text()?.as_str());
+    let partition = match cursor.number()?.checked_sub(1) {
+        None => None,
+        Some(partition) => Some(u32::try_from(partition).map_err(|_| cursor.too_large())?),
+    };
+    let key = cursor.optional()?;
+    let value = cursor.optional()?;
+    Ok(Append { topic, partition, record: Record { key, value, headers: headers(cursor)? } })
+}
+
+/// Headers in the form effects have them: how many, then name and value of each.
+pub(super) fn put_headers(bytes: &mut Vec<u8>, headers: &[Header]) {
+    put_number(bytes, headers.len() as u64);
+    for header in headers {
+        put_bytes(bytes, header.name.as_bytes());
+        put_bytes(bytes, &header.value);
     }
 }
 
-fn put_number(bytes: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        bytes.push(number as u8 | 0x80);
-        number >>= 7;
+pub(super) fn headers(cursor: &mut Cursor) -> Result<Vec<Header>, Error> {
+    let count = cursor.number()?;
+    let mut headers = Vec::with_capacity(capacity(count));
+    for _ in 0..count {
+        headers.push(Header { name: cursor.text()?, value: cursor.sized()? });
     }
-    bytes.push(number as u8);
-}
-
-fn put_bytes(bytes: &mut Vec<u8>, part: &[u8]) {
-    put_number(bytes, part.len() as u64);
-    bytes.extend_from_slice(part);
-}
-
-fn put_optional(bytes: &mut Vec<u8>, part: Option<&[u8]>) {
-    match part {
-        None => bytes.push(0),
-        Some(part) => {
-            put_number(bytes, part.len() as u64 + 1);
-            bytes.extend_from_slice(part);
-        }
-    }
-}
-
-struct Cursor {
-    bytes: Bytes,
-    at: usize,
-}
-
-impl Cursor {
-    fn append(&mut self) -> Result<Append, Error> {
-        let topic = Arc::from(self.text()?.as_str());
-        let at = self.at;
-        let partition = match self.number()?.checked_sub(1) {
-            None => None,
-            Some(partition) => Some(u32::try_from(partition).map_err(|_| Error::Number { at })?),
-        };
-        let key = self.optional()?;
-        let value = self.optional()?;
-        let count = self.number()?;
-        let mut headers = Vec::with_capacity(capacity(count));
-        for _ in 0..count {
-            headers.push(Header { name: self.text()?, value: self.sized()? });
-        }
-        Ok(Append { topic, partition, record: Record { key, value, headers } })
-    }
-
-    fn text(&mut self) -> Result<String, Error> {
-        let at = self.at;
-        String::from_utf8(self.sized()?.into()).map_err(|_| Error::Text { at })
-    }
-
-    fn sized(&mut self) -> Result<Bytes, Error> {
-        let len = self.number()?;
-        self.take(len)
-    }
-
-    fn optional(&mut self) -> Result<Option<Bytes>, Error> {
-        match self.number()?.checked_sub(1) {
-            None => Ok(None),
-            Some(len) => self.take(len).map(Some),
-        }
-    }
-
-    fn take(&mut self, len: u64) -> Result<Bytes, Error> {
-        let end = usize::try_from(len).ok().and_then(|len| self.at.checked_add(len));
-        match end.filter(|end| *end <= self.bytes.len()) {
-            None => Err(Error::Truncated { at: self.bytes.len() }),
-            Some(end) => {
-                let part = self.bytes.slice(self.at..end);
-                self.at = end;
-                Ok(part)
-            }
-        }
-    }
-
-    fn number(&mut self) -> Result<u64, Error> {
-        let at = self.at;
-        let mut number = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            let part = u64::from(byte & 0x7f);
-            if shift == 63 && part > 1 {
-                return Err(Error::Number { at });
-            }
-            number |= part << shift;
-            if byte < 0x80 {
-                return Ok(number);
-            }
-        }
-        Err(Error::Number { at })
-    }
-
-    fn byte(&mut self) -> Result<u8, Error> {
-        let byte = *self.bytes.get(self.at).ok_or(Error::Truncated { at: self.at })?;
-        self.at += 1;
-        Ok(byte)
-    }
-}
-
-/// Room for the usual number of things: a damaged count cannot ask for memory before the bytes run out.
-fn capacity(count: u64) -> usize {
-    count.min(64) as usize
+    Ok(headers)
 }
 
 #[cfg(test)]
@@ -262,7 +164,7 @@ mod tests {
         }
         for (bytes, expected) in [
             (vec![], Error::Truncated { at: 0 }),
-            (vec![2, 0], Error::Version { found: 2 }),
+            (vec![2, 0], Error::Version { found: 2, expected: 1 }),
             (vec![1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1], Error::Truncated { at: 11 }),
             (vec![1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2], Error::Number { at: 1 }),
             (vec![1, 1, 1, 0xff, 0, 0, 0, 0], Error::Text { at: 2 }),

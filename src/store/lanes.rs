@@ -4,6 +4,8 @@
 //!
 //! Source: `docs/lane.md`, "Driving it"; `contracts/canonical-events.md` sections 8 and 9.
 
+pub(super) mod encoding;
+
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
@@ -16,7 +18,7 @@ use crate::lane::batch::{Answer, Batch, ClaimAnswer, Decision, Failure, Role};
 use crate::lane::checkpoint::Checkpoint;
 use crate::lane::place::{Seq, Topic};
 use crate::log::{Append, Header};
-use crate::store::{Error, LaneId, LedgerEntry};
+use crate::store::{Error, LaneId, LedgerEntry, PublishedEvent};
 
 /// The part of a [`super::Store`] for lanes of the lane engine.
 ///
@@ -135,6 +137,8 @@ pub struct BatchWrite {
     pub released: Vec<Released>,
     /// A newer one of an id takes the place of the older.
     pub links: Vec<Link>,
+    /// As [`super::LaneWrite::events`].
+    pub events: Vec<PublishedEvent>,
     pub ledger: Vec<LedgerEntry>,
 }
 
@@ -271,4 +275,24 @@ impl Link {
     pub fn order_id(&self) -> Uuid {
         self.order.service_order_id()
     }
+}
+
+/// The tenant a key belongs to: what stands before its first `|`.
+pub(super) fn tenant_of(key: &[u8]) -> Option<&[u8]> {
+    let end = key.iter().position(|byte| *byte == b'|')?;
+    key.get(..end)
+}
+
+/// The order whose own id `platform_id` is, if it has that form: 36 characters.
+pub(super) fn order_id_of(platform_id: &str) -> Option<Uuid> {
+    Uuid::try_parse(platform_id).ok().filter(|_| platform_id.len() == 36)
+}
+
+/// The country in a canonical order; empty if there is none.
+pub(super) fn country_of(canonical: &[u8]) -> String {
+    #[derive(serde::Deserialize)]
+    struct Order {
+        country_code: String,
+    }
+    serde_json::from_slice(canonical).map_or_else(|_| String::new(), |order: Order| order.country_code)
 }

@@ -11,10 +11,12 @@
 
 pub mod conformance;
 pub mod effects;
+pub mod jobs;
 pub mod lanes;
 pub mod postgres;
 pub mod recovery;
 pub mod sqlite;
+mod wire;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -26,10 +28,12 @@ use uuid::Uuid;
 
 use crate::canonical::ids::{OrderKey, Sha256Digest};
 use crate::log::Append;
+pub use crate::store::jobs::JobStore;
+pub use crate::store::lanes::LaneStore;
 pub use crate::store::recovery::RecoveryStore;
 
 /// Everything the gateway remembers beside the log.
-pub trait Store: RecoveryStore + Send + Sync + 'static {
+pub trait Store: RecoveryStore + LaneStore + JobStore + Send + Sync + 'static {
     /// Takes the lane over: bumps its epoch under an exclusive lock and returns what is known of it. From then on
     /// a write with an older epoch is refused, also one already under way.
     fn take_lane(&self, lane: &LaneId) -> BoxFuture<'_, Result<LaneRow, Error>>;
@@ -72,6 +76,11 @@ pub trait Store: RecoveryStore + Send + Sync + 'static {
     /// Deletes what is past its time: decisions below each lane's border and payloads, published events, ledger rows,
     /// orders and failures older than `keep`; never an order with something parked, never a row of the audit. Bounded
     /// work per call; returns the number of rows deleted (0: nothing is left to do).
+    ///
+    /// Of the lane engine: below the border decisions, releases, claims and ends, but nothing of a batch that was not
+    /// seen confirmed, and neither claim nor end of a record that is outstanding or parked. How a record ended that was
+    /// ever dead, the last claim of a key, links and delivered values go by the limit of orders, executed commands by
+    /// that of the ledger.
     fn prune(&self, keep: Keep) -> BoxFuture<'_, Result<u64, Error>>;
 
     /// Orders stored and parked rows waiting, for the metrics.

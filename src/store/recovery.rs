@@ -34,6 +34,9 @@ pub trait RecoveryStore: Send + Sync {
     /// `limit` groups (at most [`MAX_PAGE`]).
     fn failure_groups(&self, filter: FailureFilter, limit: usize) -> BoxFuture<'_, Result<Vec<FailureGroup>, Error>>;
 
+    /// Gives those of the failures named that are open their new state, in one transaction; returns how many were.
+    fn close_failures(&self, changes: Vec<FailureChange>) -> BoxFuture<'_, Result<u64, Error>>;
+
     /// Open failures by binding and error code.
     fn open_failures(&self) -> BoxFuture<'_, Result<Vec<OpenFailures>, Error>>;
 
@@ -81,8 +84,12 @@ pub struct Failure {
 pub enum FailureKind {
     /// A rejected payload.
     Order,
-    /// A call to a sales system that finally failed.
+    /// A call to a sales system that finally failed, as another gateway published it.
     Status,
+    /// A dead letter of a courier's lane: a call of this gateway that finally failed.
+    Call,
+    /// A dead letter of a translator's lane.
+    Translation,
 }
 
 /// What became of a failure.
@@ -94,6 +101,8 @@ pub enum FailureState {
     Replayed,
     /// An operator said why nothing is to be done.
     Dismissed,
+    /// Its record came to its end after it: by a second round, or because an operator released its key.
+    Resolved,
 }
 
 /// A failure in the index.
@@ -111,6 +120,8 @@ pub struct FailureFilter {
     /// `None`: of every tenant.
     pub tenants: Option<Vec<String>>,
     pub event_id: Option<Uuid>,
+    /// Any of these; `None`: of every kind.
+    pub kinds: Option<Vec<FailureKind>>,
     pub state: Option<FailureState>,
     pub binding: Option<String>,
     pub error_code: Option<String>,
@@ -208,6 +219,8 @@ impl FailureKind {
         match self {
             Self::Order => 1,
             Self::Status => 2,
+            Self::Call => 3,
+            Self::Translation => 4,
         }
     }
 
@@ -215,6 +228,8 @@ impl FailureKind {
         match code {
             1 => Some(Self::Order),
             2 => Some(Self::Status),
+            3 => Some(Self::Call),
+            4 => Some(Self::Translation),
             _ => None,
         }
     }
@@ -223,7 +238,19 @@ impl FailureKind {
         match self {
             Self::Order => "order",
             Self::Status => "status",
+            Self::Call => "call",
+            Self::Translation => "translation",
         }
+    }
+
+    /// The kind of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Order, Self::Status, Self::Call, Self::Translation].into_iter().find(|kind| kind.as_str() == name)
+    }
+
+    /// Whether the failure is a dead letter of a lane: it is tried again by a command, not mapped again.
+    pub const fn is_dead_letter(self) -> bool {
+        matches!(self, Self::Call | Self::Translation)
     }
 }
 
@@ -234,6 +261,7 @@ impl FailureState {
             Self::Open => 0,
             Self::Replayed => 1,
             Self::Dismissed => 2,
+            Self::Resolved => 3,
         }
     }
 
@@ -242,6 +270,7 @@ impl FailureState {
             0 => Some(Self::Open),
             1 => Some(Self::Replayed),
             2 => Some(Self::Dismissed),
+            3 => Some(Self::Resolved),
             _ => None,
         }
     }
@@ -251,11 +280,12 @@ impl FailureState {
             Self::Open => "open",
             Self::Replayed => "replayed",
             Self::Dismissed => "dismissed",
+            Self::Resolved => "resolved",
         }
     }
 
     /// The state of that name.
     pub fn named(name: &str) -> Option<Self> {
-        [Self::Open, Self::Replayed, Self::Dismissed].into_iter().find(|state| state.as_str() == name)
+        [Self::Open, Self::Replayed, Self::Dismissed, Self::Resolved].into_iter().find(|state| state.as_str() == name)
     }
 }

@@ -11,7 +11,7 @@ use crate::store::recovery::{
 };
 
 /// The `number`-th of some failures of tenant `north`, `number` milliseconds after the epoch.
-fn failure(number: i64) -> Failure {
+pub(super) fn failure(number: i64) -> Failure {
     Failure {
         tenant_id: "north".to_owned(),
         event_id: id(number),
@@ -155,6 +155,8 @@ pub async fn every_filter_of_failures_filters(harness: impl Harness) {
         (FailureFilter { tenants: Some(vec!["north".to_owned(), "west".to_owned()]), ..all() }, vec![3, 1]),
         (FailureFilter { tenants: Some(Vec::new()), ..all() }, vec![]),
         (FailureFilter { event_id: Some(id(1)), ..all() }, vec![1]),
+        (FailureFilter { kinds: Some(vec![FailureKind::Call, FailureKind::Order]), ..all() }, vec![3, 2, 1]),
+        (FailureFilter { kinds: Some(vec![FailureKind::Call]), ..all() }, vec![]),
         (FailureFilter { state: Some(FailureState::Open), ..all() }, vec![2, 1]),
         (FailureFilter { state: Some(FailureState::Dismissed), ..all() }, vec![3]),
         (FailureFilter { binding: text("tempo-south"), ..all() }, vec![2]),
@@ -220,6 +222,31 @@ pub async fn open_failures_are_counted_by_binding_and_code(harness: impl Harness
     let expected =
         [("pyxis-north", "INVALID_FORMAT", 1), ("pyxis-north", "UNKNOWN_CODE", 2), ("tempo", "UNKNOWN_CODE", 1)];
     assert_eq!(open, expected);
+}
+
+pub async fn only_open_failures_are_closed(harness: impl Harness) {
+    let store = harness.store();
+    let call = Failure { kind: FailureKind::Call, ..failure(3) };
+    let translation = Failure { kind: FailureKind::Translation, ..failure(4) };
+    store.index_failures(vec![failure(1), failure(2), call.clone(), translation]).await.unwrap();
+    set(store, 2, FailureState::Dismissed).await;
+    let change = |number: i64, tenant_id: &str| FailureChange {
+        tenant_id: tenant_id.to_owned(),
+        event_id: id(number),
+        state: FailureState::Resolved,
+    };
+
+    let changes = vec![change(2, "north"), change(3, "north"), change(4, "south"), change(9, "north")];
+    assert_eq!(store.close_failures(changes.clone()).await.unwrap(), 1);
+    assert_eq!(store.close_failures(changes).await.unwrap(), 0);
+    assert_eq!(store.close_failures(Vec::new()).await.unwrap(), 0);
+
+    assert_eq!(state(store, 1).await, FailureState::Open);
+    assert_eq!(state(store, 2).await, FailureState::Dismissed);
+    assert_eq!(state(store, 3).await, FailureState::Resolved);
+    assert_eq!(state(store, 4).await, FailureState::Open, "not another tenant's");
+    let resolved = FailureFilter { state: Some(FailureState::Resolved), ..FailureFilter::default() };
+    assert_eq!(found(store, resolved).await[0].failure, call);
 }
 
 pub async fn a_failure_of_a_replay_marks_the_one_replayed(harness: impl Harness) {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::store::postgres::failure::Failure;
 use crate::store::postgres::rows;
 use crate::store::{
-    Accepted, LaneId, LaneWrite, LedgerEntry, OrderState, Origin, ParkedUpdate, Payload, Phase, effects,
+    Accepted, LaneId, LaneWrite, LedgerEntry, OrderState, Origin, ParkedUpdate, Payload, Phase, PublishedEvent, effects,
 };
 
 /// Published events, by ascending id: another lane may insert the same ones.
@@ -22,9 +22,9 @@ pub(super) struct Events {
 }
 
 impl Events {
-    pub(super) fn of(write: &LaneWrite) -> Self {
+    pub(super) fn of(events: &[PublishedEvent]) -> Self {
         let mut first: BTreeMap<Uuid, i64> = BTreeMap::new();
-        for event in &write.events {
+        for event in events {
             first.entry(event.id).or_insert(event.published_at);
         }
         let (ids, published_at) = first.into_iter().unzip();

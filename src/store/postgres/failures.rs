@@ -8,10 +8,11 @@ use uuid::Uuid;
 
 use crate::canonical::ids::Sha256Digest;
 use crate::store::postgres::failure::Failure;
-use crate::store::postgres::pool::Pool;
+use crate::store::postgres::pool::{Connection, Pool};
 use crate::store::postgres::rows;
 use crate::store::recovery::{
-    self, FailureCursor, FailureFilter, FailureGroup, FailureKind, FailureRow, FailureState, OpenFailures,
+    self, FailureChange, FailureCursor, FailureFilter, FailureGroup, FailureKind, FailureRow, FailureState,
+    OpenFailures,
 };
 
 /// Columns of [`failure_row`], of the table called `f`.
@@ -79,6 +80,18 @@ pub(super) async fn index(pool: &Pool, failures: &[recovery::Failure]) -> Result
     Ok(added.len() as u64)
 }
 
+/// Changes only what is open; returns how many were.
+pub(super) async fn close(pool: &Pool, changes: &[FailureChange]) -> Result<u64, Failure> {
+    let event_ids: Vec<_> = changes.iter().map(|change| change.event_id).collect();
+    let tenants: Vec<_> = changes.iter().map(|change| &change.tenant_id).collect();
+    let states: Vec<_> = changes.iter().map(|change| change.state.code()).collect();
+    let connection = pool.get().await?;
+    let statement = connection.prepare_cached(include_str!("sql/close_failures.sql")).await?;
+    let closed = connection.execute(&statement, &[&event_ids, &tenants, &states, &FailureState::Open.code()]).await?;
+    connection.release();
+    Ok(closed)
+}
+
 pub(super) async fn page(
     pool: &Pool,
     filter: &FailureFilter,
@@ -143,10 +156,11 @@ pub(super) struct Conditions {
 }
 
 impl Conditions {
-    fn of(filter: &FailureFilter) -> Self {
+    pub fn of(filter: &FailureFilter) -> Self {
         let FailureFilter {
             tenants,
             event_id,
+            kinds,
             state,
             binding,
             error_code,
@@ -162,6 +176,8 @@ impl Conditions {
         let mut conditions = Self::default();
         conditions.add("tenant_id = ANY ({})", tenants.clone());
         conditions.add("event_id = {}", *event_id);
+        let kinds = kinds.as_ref().map(|kinds| kinds.iter().map(|kind| kind.code()).collect::<Vec<_>>());
+        conditions.add("kind = ANY ({})", kinds);
         conditions.add("state = {}", state.map(FailureState::code));
         conditions.add("binding = {}", binding.clone());
         conditions.add("error_code = {}", error_code.clone());
@@ -191,16 +207,21 @@ impl Conditions {
     }
 
     pub async fn rows(&self, pool: &Pool, sql: &str) -> Result<Vec<Row>, Failure> {
-        let params: Vec<&(dyn ToSql + Sync)> =
-            self.values.iter().map(|value| value.as_ref() as &(dyn ToSql + Sync)).collect();
         let connection = pool.get().await?;
-        // Not kept prepared: there are as many statements as ways to ask.
-        let found = connection.query(sql, &params).await?;
+        let found = self.rows_on(&connection, sql).await?;
         connection.release();
         Ok(found)
     }
 
-    fn and(&mut self, condition: &str) {
+    /// As [`Self::rows`], within a transaction of `connection`.
+    pub async fn rows_on(&self, connection: &Connection, sql: &str) -> Result<Vec<Row>, Failure> {
+        let params: Vec<&(dyn ToSql + Sync)> =
+            self.values.iter().map(|value| value.as_ref() as &(dyn ToSql + Sync)).collect();
+        // Not kept prepared: there are as many statements as ways to ask.
+        Ok(connection.query(sql, &params).await?)
+    }
+
+    pub fn and(&mut self, condition: &str) {
         self.text.push_str(if self.text.is_empty() { " WHERE " } else { " AND " });
         self.text.push_str(condition);
     }

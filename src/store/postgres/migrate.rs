@@ -11,6 +11,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_published_events.sql"),
     include_str!("migrations/0003_failures.sql"),
+    include_str!("migrations/0004_lane_engine.sql"),
+    include_str!("migrations/0005_jobs.sql"),
 ];
 
 /// The oldest server whose statements and settings the store uses.

@@ -9,13 +9,22 @@
 //! proxy that shares a connection between transactions: statements are prepared, and settings belong to the session.
 
 mod audit;
+mod claims;
 mod columns;
 mod failure;
 mod failures;
+mod jobs;
+mod lane_columns;
+mod lane_read;
+mod lane_write;
+mod lanes;
+mod links;
 mod migrate;
 mod options;
+mod outstanding;
 mod pool;
 mod prune;
+mod prune_lanes;
 mod read;
 mod recovery;
 mod rows;

@@ -6,7 +6,7 @@ use tokio_postgres::types::ToSql;
 use crate::store::Keep;
 use crate::store::postgres::failure::Failure;
 use crate::store::postgres::pool::{Connection, Pool};
-use crate::store::postgres::rows;
+use crate::store::postgres::{prune_lanes, rows};
 
 /// Most rows one call deletes of each kind.
 const ROWS: i64 = 500;
@@ -28,17 +28,25 @@ pub(super) async fn prune(pool: &Pool, keep: &Keep) -> Result<u64, Failure> {
         deleted += delete(&connection, include_str!("sql/prune_timer_decisions.sql"), &params).await?;
     }
     deleted += delete(&connection, include_str!("sql/prune_ledger.sql"), &[&keep.ledger_since, &ROWS]).await?;
+    deleted += prune_lanes::prune(&connection, keep, ROWS).await?;
     // Counted where it deletes: the statement's own row is the counter.
     let orders = connection.rows(include_str!("sql/prune_orders.sql"), &[&keep.orders_since, &ROWS]).await?;
     if let Some(row) = orders.first() {
         deleted += rows::unsigned(row, 0)?;
     }
     deleted += delete(&connection, include_str!("sql/prune_failures.sql"), &[&keep.failures_since, &ROWS]).await?;
+    let job_items = include_str!("sql/prune_job_items.sql");
+    deleted += delete(&connection, job_items, &[&keep.failures_since, &ROWS]).await?;
+    deleted += delete(&connection, include_str!("sql/prune_jobs.sql"), &[&keep.failures_since]).await?;
     connection.release();
     Ok(deleted)
 }
 
-async fn delete(connection: &Connection, text: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, Failure> {
+pub(super) async fn delete(
+    connection: &Connection,
+    text: &str,
+    params: &[&(dyn ToSql + Sync)],
+) -> Result<u64, Failure> {
     let statement = connection.prepare_cached(text).await?;
     Ok(connection.execute(&statement, params).await?)
 }

@@ -116,7 +116,7 @@ pub(super) async fn counts(pool: &Pool) -> Result<Counts, Failure> {
 }
 
 /// The rows of one statement on a connection of its own.
-async fn rows(pool: &Pool, statement: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Failure> {
+pub(super) async fn rows(pool: &Pool, statement: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Failure> {
     let connection = pool.get().await?;
     let found = connection.rows(statement, params).await?;
     connection.release();

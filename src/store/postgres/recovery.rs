@@ -27,6 +27,10 @@ impl RecoveryStore for PostgresStore {
         Box::pin(self.call(async move { failures::groups(&self.pool, &filter, limit.min(MAX_PAGE)).await }))
     }
 
+    fn close_failures(&self, changes: Vec<FailureChange>) -> BoxFuture<'_, Result<u64, Error>> {
+        Box::pin(self.call(async move { failures::close(&self.pool, &changes).await }))
+    }
+
     fn open_failures(&self) -> BoxFuture<'_, Result<Vec<OpenFailures>, Error>> {
         Box::pin(self.call(failures::open(&self.pool)))
     }

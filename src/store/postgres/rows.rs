@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
+use uuid::Uuid;
 
 use crate::canonical::ids::{OrderKey, Sha256Digest};
 use crate::store::postgres::failure::Failure;
@@ -141,6 +142,32 @@ fn digest(bytes: &[u8]) -> Result<Sha256Digest, Failure> {
         .map_err(|_| Failure::Value(format!("a digest has {} bytes, expected 32", bytes.len())))
 }
 
-fn decoded(bytes: &[u8]) -> Result<String, Failure> {
+pub(super) fn decoded(bytes: &[u8]) -> Result<String, Failure> {
     String::from_utf8(bytes.to_vec()).map_err(|_| Failure::Value("a text is not UTF-8".to_owned()))
+}
+
+/// What stands for `parts` in an index: half of a SHA-256, so that neither length nor bytes of them matter.
+pub(super) fn hashed(parts: &[&[u8]]) -> Uuid {
+    let mut bytes = Vec::with_capacity(parts.iter().map(|part| part.len() + 8).sum());
+    for part in parts {
+        bytes.extend((part.len() as u64).to_be_bytes()); // or two parts could share a border
+        bytes.extend_from_slice(part);
+    }
+    let Sha256Digest([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, ..]) = Sha256Digest::of(&bytes);
+    Uuid::from_bytes([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p])
+}
+
+/// What `read` made of a column of bytes, or that they are damaged.
+pub(super) fn sound<T, E: std::fmt::Display>(read: Result<T, E>) -> Result<T, Failure> {
+    read.map_err(|cause| Failure::Value(cause.to_string()))
+}
+
+/// A number that has fewer values than its column.
+pub(super) fn narrow<N, T>(row: &Row, column: usize) -> Result<T, Failure>
+where
+    N: for<'a> FromSql<'a> + Copy + std::fmt::Display,
+    T: TryFrom<N>,
+{
+    let number: N = get(row, column)?;
+    T::try_from(number).map_err(|_| Failure::Value(format!("a number is {number}, which is out of its range")))
 }

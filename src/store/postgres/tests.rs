@@ -4,6 +4,7 @@
 //! Tests that stop a server, or need TLS, start one of their own.
 
 mod connections;
+mod engine_fencing;
 mod fencing;
 mod protection;
 mod proxy;
@@ -31,6 +32,10 @@ struct Schema {
 impl Harness for Schema {
     fn store(&self) -> &dyn Store {
         &*self.store
+    }
+
+    fn is_shared(&self) -> bool {
+        true
     }
 
     async fn reopen(mut self) -> Self {

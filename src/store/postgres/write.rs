@@ -15,7 +15,7 @@ use crate::store::postgres::columns::{Decisions, Events, Ledger, Orders, ParkedU
 use crate::store::postgres::failure::Failure;
 use crate::store::postgres::pool::{Connection, Pool};
 use crate::store::postgres::rows;
-use crate::store::{Balance, Error, LaneId, LaneRow, LaneWrite, Origin};
+use crate::store::{Balance, Error, LaneId, LaneRow, LaneWrite, LedgerEntry, Origin};
 
 /// Bumps the epoch; makes the lane at first use. Waits for a write under way.
 pub(super) async fn take_lane(pool: &Pool, lane: &LaneId) -> Result<LaneRow, Failure> {
@@ -48,18 +48,14 @@ pub(super) async fn write(pool: &Pool, write: &LaneWrite) -> Result<(), Failure>
         Some((lane, current)) if current == write.epoch => lane,
         found => {
             roll_back(connection).await?;
-            return Err(Failure::Refused(Error::Fenced {
-                topic: write.lane.topic.to_string(),
-                partition: write.lane.partition,
-                own: write.epoch,
-                current: found.map_or(0, |(_, current)| current),
-            }));
+            return Err(fenced(&write.lane, write.epoch, found.map(|(_, current)| current)));
         }
     };
     if !write.decisions.is_empty() && begun.known.len() == write.decisions.len() {
         return roll_back(connection).await; // the same write again, after an answer that was lost: all of it is there
     }
-    let ledger = ledger(&connection, write, lane, &begun.known).await?;
+    let is_new = |entry: &&LedgerEntry| entry.lane != write.lane || !begun.known.contains(&entry.origin);
+    let ledger = ledger(&connection, &write.lane, lane, write.ledger.iter().filter(is_new)).await?;
     fail::fail_point!("store.write.before_commit", |_| Err(injected()));
     finish(&connection, write, lane, &begun, &orders, &ledger).await?;
     fail::fail_point!("store.write.after_commit");
@@ -156,16 +152,16 @@ fn known(write: &LaneWrite, inserted: &[Row], inserted_timers: &[Row]) -> Result
     Ok(write.decisions.iter().map(|decision| decision.origin).filter(|origin| !is_new(origin)).collect())
 }
 
-/// The ledger rows to insert. Rows of other lanes than the writer's are rare; their numbers cost a trip.
-async fn ledger<'a>(
+/// The ledger rows to insert, by the owner of the lane `own` with the number `number`. Rows of other lanes are rare;
+/// their numbers cost a trip.
+pub(super) async fn ledger<'a>(
     connection: &Connection,
-    write: &'a LaneWrite,
-    own: i32,
-    known: &HashSet<Origin>,
+    own: &'a LaneId,
+    number: i32,
+    entries: impl Iterator<Item = &'a LedgerEntry> + Clone,
 ) -> Result<Ledger<'a>, Failure> {
-    let mut numbers = HashMap::from([(&write.lane, own)]);
-    let foreign: HashSet<&LaneId> =
-        write.ledger.iter().map(|entry| &entry.lane).filter(|lane| **lane != write.lane).collect();
+    let mut numbers = HashMap::from([(own, number)]);
+    let foreign: HashSet<&LaneId> = entries.clone().map(|entry| &entry.lane).filter(|lane| *lane != own).collect();
     if !foreign.is_empty() {
         let topics: Vec<&str> = foreign.iter().map(|lane| &*lane.topic).collect();
         let partitions: Vec<i64> = foreign.iter().map(|lane| i64::from(lane.partition)).collect();
@@ -184,8 +180,7 @@ async fn ledger<'a>(
             }
         }
     }
-    let new = |entry: &&crate::store::LedgerEntry| entry.lane != write.lane || !known.contains(&entry.origin);
-    Ledger::of(write.ledger.iter().filter(new), &numbers)
+    Ledger::of(entries, &numbers)
 }
 
 /// Writes what depends on the first trip, and commits.
@@ -209,7 +204,7 @@ async fn finish(
                 include_str!("sql/update_lane.sql"),
             ])
             .await?;
-    let (payloads, events) = (Payloads::of(write), Events::of(write));
+    let (payloads, events) = (Payloads::of(write), Events::of(&write.events));
     let parked = ParkedUpdates::of(orders);
     let had_parked: Vec<Uuid> = begun.before.iter().filter(|(_, (_, parked))| *parked > 0).map(|(id, _)| *id).collect();
     let stored = Stored::of(orders, &begun.before);
@@ -277,14 +272,21 @@ impl Stored {
     }
 }
 
-async fn roll_back(connection: Connection) -> Result<(), Failure> {
+/// `current`: the lane's epoch, if it was ever taken.
+pub(super) fn fenced(lane: &LaneId, own: u64, current: Option<u64>) -> Failure {
+    let LaneId { topic, partition } = lane;
+    let current = current.unwrap_or(0);
+    Failure::Refused(Error::Fenced { topic: topic.to_string(), partition: *partition, own, current })
+}
+
+pub(super) async fn roll_back(connection: Connection) -> Result<(), Failure> {
     connection.batch_execute("ROLLBACK").await?;
     connection.release();
     Ok(())
 }
 
 /// The statement's rows; without a trip none, if it has nothing to work on.
-async fn rows_if<const N: usize>(
+pub(super) async fn rows_if<const N: usize>(
     needed: bool,
     connection: &Connection,
     statement: &Statement,
@@ -293,7 +295,7 @@ async fn rows_if<const N: usize>(
     if needed { connection.query(statement, &params).await } else { Ok(Vec::new()) }
 }
 
-async fn execute_if<const N: usize>(
+pub(super) async fn execute_if<const N: usize>(
     needed: bool,
     connection: &Connection,
     statement: &Statement,
@@ -303,6 +305,6 @@ async fn execute_if<const N: usize>(
 }
 
 #[cfg(feature = "failpoints")]
-fn injected() -> Failure {
+pub(super) fn injected() -> Failure {
     Failure::Refused(Error::Unavailable { reason: "a fail point".to_owned() })
 }

@@ -79,6 +79,18 @@ pub(super) fn change(transaction: &Connection, change: &FailureChange) -> rusqli
     Ok(())
 }
 
+/// Changes only what is open; returns how many were.
+pub(super) fn close(transaction: &Connection, changes: &[FailureChange]) -> rusqlite::Result<u64> {
+    let mut statement = transaction
+        .prepare_cached("UPDATE failures SET state = ?3 WHERE event_id = ?1 AND tenant_id = ?2 AND state = ?4")?;
+    let mut closed = 0;
+    for FailureChange { tenant_id, event_id, state } in changes {
+        closed +=
+            statement.execute(params![event_id.as_bytes(), tenant_id, state.code(), FailureState::Open.code()])? as u64;
+    }
+    Ok(closed)
+}
+
 pub(super) fn page(
     snapshot: &Transaction<'_>,
     filter: &FailureFilter,
@@ -150,10 +162,11 @@ pub(super) struct Conditions {
 }
 
 impl Conditions {
-    fn of(filter: &FailureFilter) -> Self {
+    pub fn of(filter: &FailureFilter) -> Self {
         let FailureFilter {
             tenants,
             event_id,
+            kinds,
             state,
             binding,
             error_code,
@@ -166,10 +179,13 @@ impl Conditions {
             since,
             until,
         } = filter;
+        let kinds = kinds.as_ref().map(|kinds| kinds.iter().map(|kind| kind.code()).collect::<Vec<_>>());
         let bytes = |id: &Option<Uuid>| id.map(|id| id.as_bytes().to_vec());
         let mut conditions = Self::default();
         conditions.tenants(tenants.as_deref());
         conditions.add("event_id = ?", bytes(event_id));
+        conditions
+            .add("kind IN (SELECT value FROM json_each(?))", kinds.map(|kinds| serde_json::json!(kinds).to_string()));
         conditions.add("state = ?", state.map(FailureState::code));
         conditions.add("binding = ?", binding.clone());
         conditions.add("error_code = ?", error_code.clone());
@@ -196,14 +212,14 @@ impl Conditions {
         }
     }
 
-    fn all(&mut self, condition: &str, values: impl IntoIterator<Item = Box<dyn ToSql>>) {
+    pub fn all(&mut self, condition: &str, values: impl IntoIterator<Item = Box<dyn ToSql>>) {
         self.text.push_str(if self.text.is_empty() { " WHERE " } else { " AND " });
         self.text.push_str(condition);
         self.values.extend(values);
     }
 }
 
-fn limited(limit: usize) -> Box<dyn ToSql> {
+pub(super) fn limited(limit: usize) -> Box<dyn ToSql> {
     Box::new(i64::try_from(limit).unwrap_or(i64::MAX))
 }
 

@@ -18,10 +18,12 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_published_events.sql"),
     include_str!("migrations/0003_failures.sql"),
+    include_str!("migrations/0004_lane_engine.sql"),
+    include_str!("migrations/0005_jobs.sql"),
 ];
 
 /// More statements than the store has, so that each is prepared once a connection.
-const STATEMENTS: usize = 64;
+const STATEMENTS: usize = 128;
 
 /// Says that this process owns the store. Given back when dropped, and by the system when the process ends.
 #[derive(Debug)]

@@ -8,11 +8,19 @@
 //! table. A rejection costs one more, that of its event.
 
 mod audit;
+mod claims;
 mod events;
 mod failures;
 mod file;
+mod jobs;
+mod lane_read;
+mod lane_write;
+mod lanes;
+mod links;
+mod outstanding;
 mod payloads;
 mod prune;
+mod prune_lanes;
 mod read;
 mod readers;
 mod recovery;

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use crate::store::Keep;
-use crate::store::sqlite::{events, failures, payloads, rows};
+use crate::store::sqlite::{events, failures, jobs, payloads, prune_lanes, rows};
 
 /// Most rows one call deletes of each kind.
 const ROWS: i64 = 500;
@@ -14,13 +14,16 @@ pub(super) fn prune(transaction: &Transaction<'_>, keep: &Keep) -> rusqlite::Res
     for (lane, border) in &keep.decisions_from {
         if let Some(lane) = rows::lane_number(transaction, lane)? {
             deleted += decisions(transaction, lane, *border)? + timer_decisions(transaction, lane, *border)?;
+            deleted += prune_lanes::below(transaction, lane, *border, ROWS)?;
         }
     }
+    deleted += prune_lanes::older(transaction, keep, ROWS)?;
     deleted += events::prune(transaction, keep.events_since, ROWS)?;
     // The ledger before the orders: an order without ledger rows goes whole.
     deleted += ledger(transaction, keep.ledger_since)?;
     deleted += orders(transaction, keep.orders_since)?;
     deleted += failures::prune(transaction, keep.failures_since, ROWS)?;
+    deleted += jobs::prune(transaction, keep.failures_since, ROWS)?;
     Ok(deleted as u64)
 }
 

@@ -29,6 +29,10 @@ impl RecoveryStore for SqliteStore {
         Box::pin(self.readers.run(move |snapshot| failures::groups(snapshot, &filter, limit)))
     }
 
+    fn close_failures(&self, changes: Vec<FailureChange>) -> BoxFuture<'_, Result<u64, Error>> {
+        Box::pin(self.writer.run(move |transaction| failures::close(transaction, &changes).map(Ok)))
+    }
+
     fn open_failures(&self) -> BoxFuture<'_, Result<Vec<OpenFailures>, Error>> {
         Box::pin(self.readers.run(failures::open))
     }

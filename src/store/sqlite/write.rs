@@ -67,20 +67,26 @@ pub(super) fn write(transaction: &Transaction<'_>, write: &LaneWrite) -> rusqlit
 }
 
 /// The lane's number and epoch, if it was ever taken.
-fn epoch(transaction: &Transaction<'_>, lane: &LaneId) -> rusqlite::Result<Option<(i64, u64)>> {
+pub(super) fn epoch(transaction: &Transaction<'_>, lane: &LaneId) -> rusqlite::Result<Option<(i64, u64)>> {
     transaction
         .prepare_cached("SELECT lane, epoch FROM lanes WHERE topic = ?1 AND partition = ?2")?
         .query_row(params![&*lane.topic, lane.partition], |row| Ok((row.get(0)?, rows::unsigned(row, 1)?)))
         .optional()
 }
 
-fn lane_number_or_new(transaction: &Connection, lane: &LaneId) -> rusqlite::Result<i64> {
+pub(super) fn lane_number_or_new(transaction: &Connection, lane: &LaneId) -> rusqlite::Result<i64> {
     match rows::lane_number(transaction, lane)? {
         Some(number) => Ok(number),
         None => transaction
             .prepare_cached("INSERT INTO lanes (topic, partition) VALUES (?1, ?2)")?
             .insert(params![&*lane.topic, lane.partition]),
     }
+}
+
+/// Adds rows to the ledger, in their order. `lane` is the number of `own`.
+pub(super) fn ledger(connection: &Connection, lane: i64, own: &LaneId, rows: &[LedgerEntry]) -> rusqlite::Result<()> {
+    let mut batch = Batch { transaction: connection, lane, stored: Stored::default(), orders: HashMap::new() };
+    rows.iter().try_for_each(|entry| batch.ledger(entry, own))
 }
 
 /// One lane's write under way.

@@ -12,7 +12,7 @@ use crate::store::postgres::{Options, PostgresStore};
 use crate::store::{Error, Keep, LaneRow, Store};
 
 /// Waits until a statement on the schema's lanes waits for another transaction.
-async fn blocked(admin: &Client) {
+pub(super) async fn blocked(admin: &Client) {
     let waiting = "SELECT FROM pg_locks
          WHERE relation = 'lanes'::regclass AND granted AND cardinality(pg_blocking_pids(pid)) > 0";
     until("a statement that waits for the lane", async || admin.query(waiting, &[]).await.unwrap().first().map(|_| ()))

@@ -1,0 +1,4 @@
+-- By an older epoch nothing is changed, and an answer is never replaced.
+UPDATE claims SET answer = $6 FROM lanes
+WHERE lanes.topic = $1 AND lanes.partition = $2 AND lanes.epoch = $3
+    AND claims.lane = lanes.lane AND claims.seq = $4 AND claims.attempt = $5 AND claims.answer IS NULL
