@@ -18,19 +18,21 @@ use crate::config::layers::Layers;
 use crate::normalize::preview::preview_all;
 use crate::normalize::sample::{self, Sample};
 use crate::normalize::value::time;
-use crate::normalize::{Adapter, AdapterSet, Message, Messages, cases};
+use crate::normalize::{Adapter, AdapterSet, Message, Messages, call, cases};
 use crate::verify::Context;
 
-/// Show what a payload becomes: the canonical order and its events, or what is wrong with it
+/// Show what a payload becomes: the canonical order and its events, or what is wrong with it; of an event of the
+/// platform, the request to the partner
 ///
 /// Nothing is sent and nothing is kept; the state of the order is taken as empty. Exits with 65 if the payload is
-/// rejected. A route that only Avro records reach takes the record as JSON, or as its framed bytes. Without `--binding` it is mapped for the adapter's only binding of the configuration, else for the one
-/// of the adapter's cases.
+/// rejected. A route that only Avro records reach takes the record as JSON, or as its framed bytes. So does a
+/// call, such as `status`, which prints the request its event causes, or `skipped`. Without `--binding` it is mapped for
+/// the adapter's only binding of the configuration, else for the one of the adapter's cases.
 #[derive(Debug, Args)]
 pub struct Map {
     /// The adapter, a folder of `mappings`
     adapter: String,
-    /// A route of its manifest, such as `order-created`
+    /// A route or call of its manifest, such as `order-created` or `status`
     route: String,
     /// The payload or record, `-` for standard input
     file: PathBuf,
@@ -72,19 +74,33 @@ impl Map {
             traceparent: header("traceparent"),
             ..Context::default()
         };
-        let sample = Sample { input: self.payload()?, binding: Arc::new(binding), context };
+        let (input, binding) = (self.payload()?, Arc::new(binding));
+        if let Some(told) =
+            call::preview::preview(adapter, &self.route, &binding, &input, call::preview::Facts::default())
+        {
+            let told = told.map_err(|error| self.refused(error))?;
+            out.print(|| request(&told), || told.clone())?;
+            return Ok(Exit::Done);
+        }
+        let sample = Sample { input, binding, context };
         let messages = sample.map(adapter, &self.route).ok_or_else(|| Failure::Unknown {
             kind: "route",
             name: self.route.clone(),
             known: adapter.route_names().into_iter().map(str::to_owned).collect(),
         })?;
-        let messages = messages.map_err(|error| match error {
-            sample::Error::Mapping(defect) => Failure::Defect { defect },
-            error => Failure::Record { path: self.file.clone(), error },
-        })?;
+        let messages = messages.map_err(|error| self.refused(error))?;
         let mapped = mapped(&messages, now);
         out.print(|| text(&mapped), || mapped.clone())?;
         Ok(if is_rejected(&messages) { Exit::BadData } else { Exit::Done })
+    }
+
+    fn refused(&self, error: sample::Error) -> Failure {
+        match error {
+            sample::Error::Mapping(defect) | sample::Error::Call(call::Error::Mapping(defect)) => {
+                Failure::Defect { defect }
+            }
+            error => Failure::Record { path: self.file.clone(), error },
+        }
     }
 
     fn payload(&self) -> Result<Bytes, Failure> {
@@ -146,6 +162,20 @@ fn text(mapped: &Value) -> String {
         format!("\n  {} at {field}: {}", word("code"), word("message"))
     };
     format!("{outcome}{}", problems.iter().map(line).collect::<String>())
+}
+
+/// A request for people, as it goes over the wire but for what cannot be shown; `skipped` if there is none.
+fn request(told: &Value) -> String {
+    let word = |name: &str| told[name].as_str().unwrap_or_default();
+    if word("outcome") != "call" {
+        return word("outcome").to_owned();
+    }
+    let header = |(name, value): (&String, &Value)| format!("{name}: {}\n", value.as_str().unwrap_or_default());
+    let headers: String = told["headers"].as_object().into_iter().flatten().map(header).collect();
+    let left_out: Vec<&str> =
+        told["headers_left_out"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let (method, url, body) = (word("method"), word("url"), &told["body"]);
+    format!("{method} {url}\n{headers}\n{body:#}\n\nadded when it is sent: {}", left_out.join(", "))
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

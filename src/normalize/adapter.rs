@@ -1,5 +1,7 @@
 //! The adapters of a folder: all of them loaded together, or every mistake of every one.
 
+mod calls;
+
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,6 +12,7 @@ use vrl::value::Kind;
 use crate::config::binding::{Binding, Parameter, ParameterKind};
 use crate::config::layers::AdapterParameters;
 use crate::config::report::Report;
+use crate::normalize::call::Call;
 use crate::normalize::functions::Known;
 use crate::normalize::manifest::webhook::ROUTE;
 use crate::normalize::manifest::{AvroSpec, Embedded, FILE, Manifest, Pointer, RouteSpec, Target, TopicSpec};
@@ -40,6 +43,7 @@ pub struct Adapter {
     /// The schemas of events, if it has records.
     records: Option<Arc<Catalogue>>,
     webhook: Option<Arc<Webhook>>,
+    calls: Vec<Arc<Call>>,
 }
 
 /// The schemas of events, read when the first adapter asks.
@@ -149,10 +153,13 @@ impl Adapter {
         let known = Known { tables: Arc::clone(&tables), lists: Arc::new(lists) };
         let mut loading = Loading { folder, schemas, known, manifest: &manifest, done: Done::default(), report };
         let routes: Vec<_> = manifest.routes.iter().filter_map(|spec| loading.route(spec)).map(Arc::new).collect();
-        let has_records = manifest.topics.iter().any(|topic| !topic.avro.is_empty());
+        let has_records = manifest.topics.iter().any(|topic| !topic.avro.is_empty()) || !manifest.calls.is_empty();
+        let mut calls = Vec::new();
         let records = match has_records.then(|| records.catalogue()) {
             Some(Ok(catalogue)) => {
                 loading.check_records(catalogue);
+                let specs = manifest.calls.iter();
+                calls.extend(specs.filter_map(|spec| loading.call(spec, catalogue)).map(Arc::new));
                 Some(Arc::clone(catalogue))
             }
             Some(Err(mistakes)) => {
@@ -168,7 +175,7 @@ impl Adapter {
         });
         report.into_result()?;
         let topics = manifest.topics.iter().map(|spec| Arc::new(topic_route(&manifest, spec, &routes))).collect();
-        Ok(Self { manifest, folder: folder.to_owned(), tables, routes, topics, records, webhook })
+        Ok(Self { manifest, folder: folder.to_owned(), tables, routes, topics, records, webhook, calls })
     }
 
     pub fn manifest(&self) -> &Manifest {
@@ -198,10 +205,20 @@ impl Adapter {
         self.records.as_deref()
     }
 
-    /// What a file can be mapped by: its routes and its webhook.
+    /// What a file can be mapped by: its routes, its webhook and its calls.
     pub fn route_names(&self) -> Vec<&str> {
         let webhook = self.webhook.as_ref().map(|_| ROUTE);
-        self.routes.iter().map(|route| route.name()).chain(webhook).collect()
+        let calls = self.calls.iter().map(|call| call.name());
+        self.routes.iter().map(|route| route.name()).chain(webhook).chain(calls).collect()
+    }
+
+    /// What its partner is told, in the order of the manifest.
+    pub fn calls(&self) -> &[Arc<Call>] {
+        &self.calls
+    }
+
+    pub fn call(&self, name: &str) -> Option<&Arc<Call>> {
+        self.calls.iter().find(|call| call.name() == name)
     }
 
     /// What its sources send, if it has any.
@@ -294,12 +311,16 @@ impl Loading<'_> {
         program
     }
 
+    fn unknown_record(&mut self, record: &str, line: usize) {
+        let message = format!("`record`: no schema of record `{record}` among the schemas of events");
+        self.report.add(self.folder.join(FILE), line, 0, message);
+    }
+
     /// Every record of the topics has a schema.
     fn check_records(&mut self, catalogue: &Catalogue) {
         for AvroSpec { record, line, .. } in self.manifest.topics.iter().flat_map(|topic| &topic.avro) {
             if catalogue.records().all(|entry| entry.full_name() != *record) {
-                let message = format!("`record`: no schema of record `{record}` among the schemas of events");
-                self.report.add(self.folder.join(FILE), *line, 0, message);
+                self.unknown_record(record, *line);
             }
         }
     }

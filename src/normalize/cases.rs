@@ -19,6 +19,7 @@ use crate::config::binding::{Binding, Parameter, ParameterKind};
 use crate::config::reader::{Document, Section};
 use crate::config::report::Report;
 use crate::normalize::adapter::Adapter;
+use crate::normalize::call::{self, preview::Facts};
 use crate::normalize::preview::preview_all;
 use crate::normalize::sample::{self, Sample};
 use crate::normalize::webhook::{Message, Messages};
@@ -76,6 +77,15 @@ pub fn binding(adapter: &Adapter) -> Result<Binding, Report> {
 pub fn check_one(adapter: &Adapter, name: &str) -> Result<(), Report> {
     let case = Case::read(adapter, name)?;
     let file = case.folder.join("case.toml");
+    if let Some(found) =
+        call::preview::preview(adapter, &case.route, &Arc::new(case.binding.clone()), &case.input, case.facts)
+    {
+        let found = found.map_err(|error| mistake(&file, error.to_string()))?;
+        return match differences(&case.expected, &found) {
+            differences if differences.is_empty() => Ok(()),
+            differences => Err(different(&case.folder, name, None, &differences)),
+        };
+    }
     let sample = Sample { input: case.input, binding: Arc::new(case.binding), context: case.context };
     let refused = |error: sample::Error| mistake(&file, error.to_string());
     let natively = adapter.route(&case.route).map(|route| sample.normalize_natively(adapter, route));
@@ -91,10 +101,9 @@ pub fn check_one(adapter: &Adapter, name: &str) -> Result<(), Report> {
     for messages in &mapped {
         let mut found = preview_all(messages, 0);
         leave_out_of_all(&mut found, case.is_patched);
-        let mut differences = Vec::new();
-        compare("", &expected, &found, &mut differences);
+        let differences = differences(&expected, &found);
         if !differences.is_empty() {
-            return Err(different(&case.folder, name, messages, &differences));
+            return Err(different(&case.folder, name, Some(messages), &differences));
         }
     }
     Ok(())
@@ -107,15 +116,17 @@ fn leave_out_of_all(document: &mut Value, is_patched: bool) {
     items.into_iter().flatten().for_each(|item| leave_out(item, is_patched));
 }
 
-fn different(folder: &Path, name: &str, messages: &Messages, differences: &[String]) -> Report {
+/// `messages`: what was made of the input; `None`: it is no delivery.
+fn different(folder: &Path, name: &str, messages: Option<&Messages>, differences: &[String]) -> Report {
     let from = match messages {
-        Messages::One(Message::Draft(draft)) => draft.head.received_from.as_str(),
-        _ => "http",
+        Some(Messages::One(Message::Draft(draft))) => format!(", received from `{}`", draft.head.received_from),
+        Some(_) => ", received from `http`".to_owned(),
+        None => String::new(),
     };
     let shown = differences.iter().take(MAX_DIFFERENCES).cloned().collect::<Vec<_>>().join("; ");
     let rest = differences.len().saturating_sub(MAX_DIFFERENCES);
     let rest = if rest > 0 { format!("; and {rest} more") } else { String::new() };
-    mistake(folder, format!("case `{name}`, received from `{from}`: {shown}{rest}"))
+    mistake(folder, format!("case `{name}`{from}: {shown}{rest}"))
 }
 
 struct Case {
@@ -127,6 +138,8 @@ struct Case {
     is_patched: bool,
     binding: Binding,
     context: Context,
+    /// Of the order of an event that is told.
+    facts: Facts,
 }
 
 impl Case {
@@ -144,6 +157,15 @@ impl Case {
             section.keys().into_iter().filter_map(|name| Some((name.clone(), section.required(&name)?))).collect()
         };
         let (path, headers) = (texts("path"), texts("headers"));
+        let facts = root.section("order").map(|order| {
+            let facts = Facts {
+                topic: order.optional("topic"),
+                country_code: order.optional("country_code"),
+                cancelled_by_source: order.optional("cancelled_by_source").unwrap_or(false),
+            };
+            order.finish();
+            facts
+        });
         let own = root.section("binding");
         let binding = read_binding(adapter, &defaults.root(&report), own.as_ref());
         root.finish();
@@ -162,7 +184,7 @@ impl Case {
             _ => parse(&folder.join("expected.json"))?,
         };
         let context = Context { received_at: RECEIVED_AT, path, headers, ..Context::default() };
-        Ok(Self { folder, route, input, expected, is_patched, binding, context })
+        Ok(Self { folder, route, input, expected, is_patched, binding, context, facts: facts.unwrap_or_default() })
     }
 }
 
@@ -249,6 +271,12 @@ fn leave_out(document: &mut Value, is_patched: bool) {
     if is_patched && let Some(canonical) = document.get_mut("canonical").and_then(Value::as_object_mut) {
         canonical.shift_remove("raw_sha256");
     }
+}
+
+fn differences(expected: &Value, found: &Value) -> Vec<String> {
+    let mut differences = Vec::new();
+    compare("", expected, found, &mut differences);
+    differences
 }
 
 /// Collects the places where `found` is not what was `expected`.

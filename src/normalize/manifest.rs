@@ -1,5 +1,6 @@
 //! `mappings/<adapter>/adapter.toml`: what an adapter is. It names no tenant, no URL and no secret; a binding does.
 
+pub mod call;
 mod topic;
 pub mod webhook;
 
@@ -14,6 +15,7 @@ use crate::canonical::order::SourceSystem;
 use crate::config::binding::{Binding, BindingSpec, ParameterKind, ParameterSpec};
 use crate::config::reader::{ByteSize, Document, Section};
 use crate::config::report::Report;
+use crate::normalize::manifest::call::CallSpec;
 use crate::normalize::manifest::webhook::WebhookSpec;
 
 pub use topic::{AvroSpec, TopicSpec};
@@ -39,6 +41,8 @@ pub struct Manifest {
     pub routes: Vec<RouteSpec>,
     pub topics: Vec<TopicSpec>,
     pub webhook: Option<WebhookSpec>,
+    /// What the partner is told, in the order in which they are asked whether they have a request.
+    pub calls: Vec<CallSpec>,
 }
 
 /// One kind of message the adapter takes.
@@ -220,6 +224,7 @@ fn read_manifest(root: Section<'_>) -> Option<Manifest> {
         section.finish();
         spec
     });
+    let calls = call::read_calls(&root, &routes, &parameters);
     root.finish();
     Some(Manifest {
         name: name?,
@@ -232,6 +237,7 @@ fn read_manifest(root: Section<'_>) -> Option<Manifest> {
         topics,
         // As with a route's path: what is wrong is reported, so the manifest is refused.
         webhook: webhook.flatten(),
+        calls,
     })
 }
 
@@ -403,8 +409,8 @@ mod tests {
             [
                 "adapter.toml:1:8: `name`: expected `[a-z][a-z0-9-]{0,31}`",
                 "adapter.toml:3:17: `source_system`: expected one of: PYXIS, TEMPO, SAP, CUSTOM, found `ACME`",
-                "adapter.toml:5:1: unknown key `tenant`, expected one of: binding, limits, name, route, source_key, \
-                 source_system, topic, version, webhook",
+                "adapter.toml:5:1: unknown key `tenant`, expected one of: binding, call, limits, name, route, \
+                 source_key, source_system, topic, version, webhook",
                 "adapter.toml:7:14: `limits.body_bytes`: expected a size such as 65536, \"64KiB\" or \"2MiB\", found \
                  other text",
                 "adapter.toml:9:8: `type`: expected one of: text, list, secrets, url, table, found `array`",

@@ -1,9 +1,11 @@
-//! Verified -> Draft: decode, validate against the JSON Schema, map with VRL, apply the value rules.
+//! Verified -> Draft: decode, validate against the JSON Schema, map with VRL, apply the value rules. And the way back:
+//! [`call`] makes the HTTP request of a notification.
 //!
 //! Does no I/O after loading: the same delivery, adapter and binding always give the same draft.
 
 pub mod adapter;
 mod analysis;
+pub mod call;
 pub mod cases;
 pub mod decode;
 mod embedded;

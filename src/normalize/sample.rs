@@ -12,6 +12,7 @@ use serde_json::Value as Json;
 use crate::canonical::draft::Draft;
 use crate::config::binding::Binding;
 use crate::normalize::adapter::Adapter;
+use crate::normalize::call;
 use crate::normalize::manifest::webhook::ROUTE;
 use crate::normalize::program::Defect;
 use crate::normalize::route::Route;
@@ -39,6 +40,8 @@ pub enum Error {
     NoJson { record: String, problem: String },
     #[error(transparent)]
     Schema(schema::Error),
+    #[error(transparent)]
+    Call(#[from] call::Error),
 }
 
 impl Sample {

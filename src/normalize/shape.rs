@@ -8,6 +8,8 @@ pub enum Shape {
     Boolean,
     Object(&'static [Member]),
     List(&'static Shape),
+    /// An object of any members, or null.
+    Body,
 }
 
 /// A member of an object.

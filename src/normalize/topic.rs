@@ -41,7 +41,7 @@ pub enum TopicDefect {
 
 /// What a value looks like from its first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     Json,
     /// Or nothing at all: the catalogue tells.
     Framed,

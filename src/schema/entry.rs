@@ -31,7 +31,7 @@ pub struct Entry {
     /// What a registry has given it. Set once: an id stands for the same schema for ever.
     pub(super) registered: OnceLock<u32>,
     pub(super) schema: Schema,
-    pub(super) plan: Plan,
+    pub(crate) plan: Plan,
 }
 
 impl Entry {

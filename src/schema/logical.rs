@@ -17,7 +17,7 @@ const MAX_SCALE: usize = 38;
 
 /// A meaning laid over a type of the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Logical {
+pub(crate) enum Logical {
     /// Days since 1970-01-01.
     Date,
     /// Since midnight.
@@ -37,7 +37,7 @@ impl Logical {
     ///
     /// # Errors
     /// The value means nothing: a time of day of 25 hours, a date beyond the year 9999.
-    pub fn spell(self, wire: &Value) -> Result<Value, Fault> {
+    pub(super) fn spell(self, wire: &Value) -> Result<Value, Fault> {
         let text = match self {
             Self::Date => wire.as_i64().and_then(|days| {
                 let midnight = days.checked_mul(86_400).and_then(|seconds| Timestamp::from_second(seconds).ok())?;

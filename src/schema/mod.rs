@@ -25,6 +25,7 @@ mod write;
 
 pub use catalogue::{Catalogue, Decoded, Replaced};
 pub use entry::Entry;
+pub(crate) use plan::{Plan, Shape};
 
 /// Why a value cannot be written or read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

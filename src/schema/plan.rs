@@ -15,14 +15,14 @@ pub(super) const MAX_DEPTH: usize = 64;
 
 /// One schema with its records. The root is the first of them.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(crate) struct Plan {
     pub root: Shape,
     records: Vec<Vec<Field>>,
 }
 
 /// A type as it is on the wire.
 #[derive(Debug, Clone)]
-pub(super) enum Shape {
+pub(crate) enum Shape {
     Null,
     Boolean,
     Int,
@@ -43,7 +43,7 @@ pub(super) enum Shape {
 }
 
 #[derive(Debug)]
-pub(super) struct Field {
+pub(crate) struct Field {
     pub name: String,
     pub shape: Shape,
     pub default: Option<Value>,
@@ -52,7 +52,7 @@ pub(super) struct Field {
 impl Plan {
     /// # Errors
     /// A reference to a type the schema does not define.
-    pub fn compile(schema: &Schema) -> Result<Self, Fault> {
+    pub(super) fn compile(schema: &Schema) -> Result<Self, Fault> {
         let mut compiler = Compiler::default();
         let root = compiler.shape(schema, None)?;
         Ok(Self { root, records: compiler.records })

@@ -51,6 +51,7 @@ impl Check<'_> {
                     self.value(&format!("{path}/-"), &inner, element);
                 }
             }
+            Shape::Body if is_body(kind) => {}
             _ => self.finding(path, format!("{}expected {}, found {kind}", named(path), shape.in_words())),
         }
     }
@@ -149,8 +150,16 @@ impl Shape {
             Self::Boolean => "true or false",
             Self::Object(_) => "an object",
             Self::List(_) => "an array",
+            Self::Body => "an object or null",
         }
     }
+}
+
+/// Whether it is an object wherever it is not null.
+fn is_body(kind: &Kind) -> bool {
+    let mut defined = kind.clone();
+    defined.remove_null();
+    defined.is_object()
 }
 
 fn named(path: &str) -> String {

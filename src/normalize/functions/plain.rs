@@ -13,6 +13,7 @@ use crate::normalize::functions::rule::REFUSED;
 use crate::normalize::value::Numeric;
 use crate::normalize::value::decimal::Decimal;
 use crate::normalize::value::text::is_blank;
+use crate::normalize::value::time::Timestamp;
 
 /// A function of values.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ enum Operation {
     Part,
     StripZeros,
     ToText,
+    Utc,
+    Any,
     IsBefore,
     IsIn,
     IsPresent,
@@ -85,6 +88,18 @@ pub fn plain_functions() -> Vec<PlainFunction> {
             "An integer as text.",
             const { &[Parameter::required("value", kinds::INTEGER | kinds::NULL | kinds::UNDEFINED, "an integer or null")] },
             Operation::ToText,
+        ),
+        function(
+            "utc",
+            "A point in time (epoch milliseconds) as UTC text: `2026-03-04T08:15:30.000Z`.",
+            const { &[Parameter::required("value", kinds::INTEGER | kinds::NULL | kinds::UNDEFINED, "a timestamp")] },
+            Operation::Utc,
+        ),
+        function(
+            "any",
+            "Whether any of an array of booleans, such as `each` makes, is true.",
+            const { &[Parameter::required("conditions", kinds::ARRAY, "an array of booleans")] },
+            Operation::Any,
         ),
         function(
             "is_before",
@@ -198,7 +213,7 @@ impl FunctionExpression for Call {
             }
             Operation::Join if kinds.any(|kind| !kind.contains_null()) => Kind::bytes(),
             Operation::Join | Operation::Part => Kind::bytes().or_null(),
-            Operation::IsBefore | Operation::IsIn | Operation::IsPresent => Kind::boolean(),
+            Operation::Any | Operation::IsBefore | Operation::IsIn | Operation::IsPresent => Kind::boolean(),
             Operation::Sum => Kind::bytes().or_null(),
             Operation::Product => match self.rest.iter().any(|value| {
                 let kind = value.type_def(state).kind().clone();
@@ -237,6 +252,16 @@ impl Operation {
                 part.into()
             }
             Self::ToText => rest.first().and_then(Value::as_integer).map(|integer| integer.to_string()).into(),
+            Self::Utc => match rest.first().and_then(Value::as_integer).map(Timestamp::from_epoch_ms) {
+                Some(Ok(instant)) => Value::from(instant.to_text()),
+                // A time that a value function gave is within bounds, unless it stands for a refused one.
+                Some(Err(_)) => Value::from(REFUSED),
+                None => Value::Null,
+            },
+            Self::Any => {
+                let conditions = rest.first().and_then(Value::as_array).unwrap_or_default();
+                Value::Boolean(conditions.contains(&Value::Boolean(true)))
+            }
             Self::IsBefore => {
                 let [first, second] = [0, 1].map(|at| rest.get(at).and_then(Value::as_integer));
                 Value::Boolean(first.zip(second).is_some_and(|(first, second)| first < second))

@@ -48,8 +48,8 @@ pub(super) fn read_topics(root: &Section<'_>, routes: Option<&[RouteSpec]>) -> V
 }
 
 fn read_topic(section: &Section<'_>, routes: Option<&[RouteSpec]>) -> Option<TopicSpec> {
-    let name = log_name(section, "name");
-    let group = log_name(section, "group");
+    let name = read_name(section, "name");
+    let group = read_name(section, "group");
     let route = section.optional::<String>("route");
     if let Some(route) = &route {
         check_route(section, route, routes);
@@ -89,13 +89,17 @@ fn check_route(section: &Section<'_>, name: &str, routes: Option<&[RouteSpec]>) 
     }
 }
 
-/// The name of a topic or group as an event log takes it.
-fn log_name(section: &Section<'_>, key: &str) -> Option<String> {
+fn read_name(section: &Section<'_>, key: &str) -> Option<String> {
     let name = section.required::<String>(key)?;
-    let is_name = (1..=MAX_NAME).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    let is_name = log_name(&name);
     if !is_name {
         section.error(Some(key), format!("`{key}`: expected 1 to {MAX_NAME} letters, digits, `.`, `_`, `-`"));
     }
     is_name.then_some(name)
+}
+
+/// Whether an event log takes it for the name of a topic or group.
+pub(super) fn log_name(name: &str) -> bool {
+    (1..=MAX_NAME).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
