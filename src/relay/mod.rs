@@ -28,33 +28,19 @@ use crate::schema::{self, Catalogue};
 /// Where the platform's events wait for the translator.
 pub const PLATFORM: &str = "crossdock.platform";
 
-/// Each group, its topics, and what of their events names the order. Records of `fsm.*` are keyed by it.
+/// Each group and its topics.
 const GROUPS: [Group; 5] = [
     Group {
         name: "integration-adapters-fsm-status-updates-v1",
         topics: &["fsm.order.status_updated", "fsm.order.assigned", "fsm.order.scheduled", "fsm.order.completed"],
-        names: &[],
     },
     Group {
         name: "integration-adapters-fsm-tv-outcomes-v1",
         topics: &["fsm.tv.outcome_recorded", "fsm.tv.modifications_required"],
-        names: &[],
     },
-    Group {
-        name: "sales-adapter-tv-outcomes-v1",
-        topics: &["projects.tv_outcome.recorded"],
-        names: &["linked_installation_order_id", "tv_service_order_id"],
-    },
-    Group {
-        name: "sales-adapter-assignments-confirmed-v1",
-        topics: &["assignments.assignment.confirmed"],
-        names: &["service_order_id"],
-    },
-    Group {
-        name: "sales-adapter-projects-cancelled-v1",
-        topics: &["projects.service_order.cancelled"],
-        names: &["service_order_id"],
-    },
+    Group { name: "sales-adapter-tv-outcomes-v1", topics: &["projects.tv_outcome.recorded"] },
+    Group { name: "sales-adapter-assignments-confirmed-v1", topics: &["assignments.assignment.confirmed"] },
+    Group { name: "sales-adapter-projects-cancelled-v1", topics: &["projects.service_order.cancelled"] },
 ];
 
 const BATCH: ReadLimit = ReadLimit { records: 500, bytes: 4 << 20 };
@@ -73,7 +59,6 @@ pub fn start(deps: &hop::Deps, catalogue: &Arc<Catalogue>, stop: &watch::Receive
 struct Group {
     name: &'static str,
     topics: &'static [&'static str],
-    names: key::Names,
 }
 
 struct Relay {
@@ -123,11 +108,11 @@ impl Relay {
     /// # Errors
     /// If the schema of the record has to be asked for, and the registry does not answer.
     async fn relayed(&self, stored: &Stored) -> Result<Append, schema::Error> {
-        let key = match key::of(&self.catalogue, stored, self.group.names) {
+        let key = match key::of(&self.catalogue, stored) {
             Ok(key) => key,
             Err(_) => {
                 self.catalogue.learn_from(stored.record.value.as_deref().unwrap_or_default()).await?;
-                key::of(&self.catalogue, stored, self.group.names)?
+                key::of(&self.catalogue, stored)?
             }
         };
         // What a lane has written says nothing about a record that no lane of this topic has taken.

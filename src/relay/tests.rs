@@ -64,25 +64,28 @@ async fn round(relay: &mut Runner<Relay>) {
 
 #[tokio::test]
 async fn each_event_is_keyed_by_its_order() {
-    let visit = r#"{"tv_service_order_id": "V-1", "linked_installation_order_id": "I-1"}"#;
-    let lone = r#"{"tv_service_order_id": "V-1", "linked_installation_order_id": null}"#;
-    let order = "\u{feff}{\"service_order_id\": \"S-1\"}";
+    let visit = |linked: &str| {
+        format!(
+            r#"{{"event_id": "e", "event_timestamp": 1, "tv_service_order_id": "V-1",
+                "linked_installation_order_id": {linked}, "outcome": "YES", "modifications": null, "recorded_by": "r"}}"#
+        )
+    };
+    let cancelled = |id: &str| {
+        format!("\u{feff}{{\"event_id\": \"e\", \"event_timestamp\": 1, \"service_order_id\": {id}, \"reason\": null}}")
+    };
+    let fsm = "fsm.tv.outcome_recorded";
+    let cancellation = "projects.service_order.cancelled";
     for (topic, own, value, expected) in [
-        ("fsm.order.scheduled", Some("PYXIS_1"), "{\"service_order_id\": \"S-1\"}", "PYXIS_1"),
-        ("fsm.tv.outcome_recorded", None, "{}", "fsm.tv.outcome_recorded/1/0"),
-        ("projects.tv_outcome.recorded", Some("FR_V-1"), visit, "I-1"),
-        ("projects.tv_outcome.recorded", Some("FR_V-1"), lone, "V-1"),
-        ("assignments.assignment.confirmed", Some("P_S-1"), order, "S-1"),
-        ("projects.service_order.cancelled", Some("FR_S-1"), "not JSON", "FR_S-1"),
-        (
-            "projects.service_order.cancelled",
-            Some(""),
-            "{\"service_order_id\": 7}",
-            "projects.service_order.cancelled/1/0",
-        ),
+        ("fsm.order.scheduled", Some("PYXIS_1"), "{}".to_owned(), "PYXIS_1"),
+        (fsm, None, "{}".to_owned(), "fsm.tv.outcome_recorded/1/0"),
+        ("projects.tv_outcome.recorded", Some("FR_V-1"), visit("\"I-1\""), "I-1"),
+        ("projects.tv_outcome.recorded", Some("FR_V-1"), visit("null"), "V-1"),
+        (cancellation, Some("FR_S-1"), cancelled("\"S-1\""), "S-1"),
+        (cancellation, Some("FR_S-1"), "not JSON".to_owned(), "FR_S-1"),
+        (cancellation, Some(""), cancelled("7"), "projects.service_order.cancelled/1/0"),
     ] {
         let fixture = Fixture::new().await;
-        fixture.append(topic, record(own, value.to_owned())).await;
+        fixture.append(topic, record(own, value.clone())).await;
 
         round(&mut fixture.relay(topic)).await;
 
