@@ -1,17 +1,17 @@
 //! How often a tenant may deliver.
 //!
-//! A token bucket per tenant, kept as one number: the time at which it will be full again (the generic cell rate
-//! algorithm). Tenants come from the configuration, so there are few and no sender can make more.
+//! A token bucket per tenant. Tenants come from the configuration, so there are few and no sender can make more.
 //!
 //! Source: `contracts/canonical-events.md` section 11.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use crate::rate::{Bucket, Limit};
+
 #[derive(Debug, Default)]
 pub(super) struct RateLimiter {
-    /// Epoch microseconds at which the tenant's bucket is full again.
-    full_at_us: Mutex<HashMap<String, i64>>,
+    buckets: Mutex<HashMap<String, Bucket>>,
 }
 
 /// The bucket is empty: whole seconds until it holds a token again, at least 1.
@@ -24,26 +24,20 @@ impl RateLimiter {
     /// Takes one token of `tenant`. The bucket is refilled at `per_minute` tokens a minute and holds a quarter of
     /// that, at least one; 0 is no limit. `now_ms`: epoch milliseconds.
     pub fn take(&self, tenant: &str, per_minute: u32, now_ms: i64) -> Result<(), Exhausted> {
-        if per_minute == 0 {
-            return Ok(());
-        }
-        let interval_us = 60_000_000 / i64::from(per_minute);
-        let capacity = i64::from((per_minute / 4).max(1));
+        let Some(limit) = Limit::per_minute(per_minute, per_minute / 4) else { return Ok(()) };
         let now_us = now_ms.saturating_mul(1000);
         // Held while one number changes; a poisoned lock still guards a good number.
-        let mut buckets = self.full_at_us.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if !buckets.contains_key(tenant) {
-            buckets.insert(tenant.to_owned(), now_us);
+            buckets.insert(tenant.to_owned(), Bucket::default());
         }
-        let Some(full_at_us) = buckets.get_mut(tenant) else { return Ok(()) };
-        // An empty bucket is full after `capacity` intervals: anything later was written before the clock went back.
-        let base_us = (*full_at_us).clamp(now_us, now_us.saturating_add(capacity * interval_us));
-        let wait_us = base_us.saturating_sub(now_us) - (capacity - 1) * interval_us;
+        let Some(bucket) = buckets.get_mut(tenant) else { return Ok(()) };
+        let wait_us = bucket.wait_us(limit, 0, now_us);
         if wait_us > 0 {
             let retry_after_s = u32::try_from((wait_us + 999_999) / 1_000_000).unwrap_or(u32::MAX);
             return Err(Exhausted { retry_after_s });
         }
-        *full_at_us = base_us.saturating_add(interval_us);
+        bucket.take(limit, 0, now_us);
         Ok(())
     }
 }

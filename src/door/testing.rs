@@ -13,10 +13,17 @@ use uuid::Uuid;
 use crate::canonical::ids::Sha256Digest;
 use crate::config::binding::Binding;
 use crate::config::secret::Secret;
+use crate::lane::batch::ClaimAnswer;
+use crate::lane::place::{Seq, Topic};
 use crate::log::{
     self, Append, Bounds, Committed, EventLog, Membership, Position, ReadLimit, Stored, Subscription, TopicSpec,
 };
 use crate::schema::Catalogue;
+use crate::store::jobs::{ItemChange, ItemRow, ItemState, JobChange, JobFilter, JobPlan, JobRow, JobStore};
+use crate::store::lanes::{
+    BatchWrite, CommandOutcomeRow, Decided, DeliveredOf, KeyCursor, KeyFilter, KeyRow, LaneStore, Link, OutstandingRow,
+    Parked, Released, Settle, Taken,
+};
 use crate::store::recovery::{
     AuditEntry, AuditFilter, AuditRow, Failure, FailureChange, FailureCursor, FailureFilter, FailureGroup, FailureRow,
     OpenFailures, RecoveryStore,
@@ -226,6 +233,10 @@ impl RecoveryStore for MemoryStore {
         self.answer(Vec::new())
     }
 
+    fn close_failures(&self, _: Vec<FailureChange>) -> BoxFuture<'_, Result<u64, store::Error>> {
+        panic!("the listeners do not ask for this")
+    }
+
     fn open_failures(&self) -> BoxFuture<'_, Result<Vec<OpenFailures>, store::Error>> {
         self.answer(Vec::new())
     }
@@ -241,6 +252,102 @@ impl RecoveryStore for MemoryStore {
         _: usize,
     ) -> BoxFuture<'_, Result<Vec<AuditRow>, store::Error>> {
         self.answer(Vec::new())
+    }
+}
+
+impl LaneStore for MemoryStore {
+    fn take_over(&self, _: &LaneId) -> BoxFuture<'_, Result<Taken, store::Error>> {
+        panic!("the listeners do not ask for this")
+    }
+
+    fn write_batch(&self, _: BatchWrite) -> BoxFuture<'_, Result<Vec<ClaimAnswer>, store::Error>> {
+        panic!("the listeners do not ask for this")
+    }
+
+    fn settle(&self, _: Settle) -> BoxFuture<'_, Result<(), store::Error>> {
+        panic!("the listeners do not ask for this")
+    }
+
+    fn decided_in(&self, _: &LaneId, _: Topic, _: i64, _: i64) -> BoxFuture<'_, Result<Vec<Decided>, store::Error>> {
+        panic!("the listeners do not ask for this")
+    }
+
+    fn released_after(&self, _: &LaneId, _: u64) -> BoxFuture<'_, Result<Vec<Released>, store::Error>> {
+        panic!("the listeners do not ask for this")
+    }
+
+    fn ended(&self, _: &LaneId, _: Vec<Seq>) -> BoxFuture<'_, Result<BTreeMap<Seq, u32>, store::Error>> {
+        panic!("the listeners do not ask for this")
+    }
+
+    fn executed(&self, _: &LaneId, _: Vec<String>) -> BoxFuture<'_, Result<HashSet<String>, store::Error>> {
+        panic!("the listeners do not ask for this")
+    }
+
+    fn releasable(&self, _: &LaneId, _: i64, _: usize) -> BoxFuture<'_, Result<Vec<Parked>, store::Error>> {
+        panic!("the listeners do not ask for this")
+    }
+
+    fn links(&self, _: Vec<String>) -> BoxFuture<'_, Result<Vec<Option<Link>>, store::Error>> {
+        panic!("the listeners do not ask for this")
+    }
+
+    fn orders_called(&self, _: &str, _: &str, _: usize) -> BoxFuture<'_, Result<Vec<Link>, store::Error>> {
+        panic!("the listeners do not ask for this")
+    }
+
+    fn delivered(&self, _: Vec<DeliveredOf>) -> BoxFuture<'_, Result<Vec<Option<String>>, store::Error>> {
+        panic!("the listeners do not ask for this")
+    }
+
+    fn keys(&self, _: KeyFilter, _: Option<KeyCursor>, _: usize) -> BoxFuture<'_, Result<Vec<KeyRow>, store::Error>> {
+        self.answer(Vec::new())
+    }
+
+    fn key_records(
+        &self,
+        _: &LaneId,
+        _: Bytes,
+        _: Seq,
+        _: usize,
+    ) -> BoxFuture<'_, Result<Vec<OutstandingRow>, store::Error>> {
+        self.answer(Vec::new())
+    }
+
+    fn command_outcomes(&self, _: Vec<String>) -> BoxFuture<'_, Result<Vec<Option<CommandOutcomeRow>>, store::Error>> {
+        self.answer(Vec::new())
+    }
+}
+
+impl JobStore for MemoryStore {
+    fn plan_job(&self, _: JobPlan) -> BoxFuture<'_, Result<Option<JobRow>, store::Error>> {
+        panic!("the listeners do not ask for this")
+    }
+
+    fn jobs(&self, _: JobFilter, _: Option<i64>, _: usize) -> BoxFuture<'_, Result<Vec<JobRow>, store::Error>> {
+        self.answer(Vec::new())
+    }
+
+    fn job_items(
+        &self,
+        _: Uuid,
+        _: Option<ItemState>,
+        _: i64,
+        _: usize,
+    ) -> BoxFuture<'_, Result<Vec<ItemRow>, store::Error>> {
+        self.answer(Vec::new())
+    }
+
+    fn change_job(&self, _: JobChange) -> BoxFuture<'_, Result<bool, store::Error>> {
+        panic!("the listeners do not ask for this")
+    }
+
+    fn lease_jobs(&self, _: Uuid, _: i64, _: i64) -> BoxFuture<'_, Result<Option<u64>, store::Error>> {
+        panic!("the listeners do not ask for this")
+    }
+
+    fn change_items(&self, _: u64, _: Uuid, _: Vec<ItemChange>) -> BoxFuture<'_, Result<bool, store::Error>> {
+        panic!("the listeners do not ask for this")
     }
 }
 

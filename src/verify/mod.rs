@@ -15,7 +15,7 @@ mod source;
 mod token;
 
 pub use claim::{Claim, Gate, Refusal, TOLERANCE_S};
-pub use signature::{SIGNATURE, TIMESTAMP, sign};
+pub use signature::{SIGNATURE, TIMESTAMP, sign, sign_body};
 pub use source::Source;
 pub use token::{Tokens, bearer_token};
 
