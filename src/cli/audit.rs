@@ -20,10 +20,10 @@ pub struct List {
     /// By this operator
     #[arg(long)]
     operator: Option<String>,
-    /// Of this kind: `failure.replay`, `failure.dismiss`, `mappings.reload`, `events.append`, `payload.read`
+    /// Of this kind: `failure.replay`, `failure.dismiss`, `key.release`, `key.skip`, `key.purge`, `mappings.reload`, `events.append`, `payload.read`
     #[arg(long)]
     action: Option<String>,
-    /// To this: a failure's id, a topic, a payload's digest
+    /// To this: a failure's id, a key, a topic, a payload's digest
     #[arg(long)]
     subject: Option<String>,
     /// Rows before this number
@@ -83,6 +83,9 @@ pub(super) fn row_told(row: &Value) -> String {
 }
 
 fn outcome_told(outcome: &Value) -> String {
+    if outcome.is_string() {
+        return plain(outcome); // of a command
+    }
     let order = outcome["external_order_id"].as_str().map(|order| format!(", order {order}")).unwrap_or_default();
     plain(&Value::from(format!("{}{order}, mapped by {}", plain(&outcome["verdict"]), plain(&outcome["mapped_by"]))))
 }

@@ -45,6 +45,8 @@ pub enum Failure {
     Incompatible { subjects: usize },
     #[error(transparent)]
     Topics(log::Error),
+    #[error(transparent)]
+    LaneTopics(crate::driver::topics::Error),
     #[error("refused: {topics} of the topics; nothing was made or changed")]
     TopicsRefused { topics: usize },
     #[error("`{path}` cannot be read: {cause}")]
@@ -89,7 +91,9 @@ impl Failure {
             | Self::Registry(registry::Error::Setup { .. } | registry::Error::Forbidden { .. }) => {
                 Exit::BadConfiguration
             }
-            Self::Topics(log::Error::Unusable { .. }) | Self::TopicsRefused { .. } => Exit::BadConfiguration,
+            Self::Topics(log::Error::Unusable { .. }) | Self::LaneTopics(_) | Self::TopicsRefused { .. } => {
+                Exit::BadConfiguration
+            }
             Self::Topics(_) => Exit::Unavailable,
             Self::Registry(registry::Error::Unavailable { .. }) => Exit::Unavailable,
             Self::Unknown { .. } | Self::Ambiguous { .. } | Self::TooMuch => Exit::Usage,

@@ -77,7 +77,7 @@ fn step_told(step: &Value) -> String {
     let Some(members) = step.as_object() else { return text };
     let known = |(name, value): (&String, &Value)| lines_of(name, value);
     for (name, value) in members.iter().flat_map(known) {
-        text.push_str(&format!("    {name:<14}{value}\n"));
+        text.push_str(&format!("    {name:<13} {value}\n"));
     }
     text
 }
@@ -105,6 +105,16 @@ fn lines_of(name: &str, value: &Value) -> Vec<(String, String)> {
         }
         "events" => elements.iter().map(|event| ("published".to_owned(), published(event))).collect(),
         "warnings" => elements.iter().map(|warning| ("warning".to_owned(), plain(warning))).collect(),
+        "published" => elements.iter().map(|topic| ("published".to_owned(), plain(topic))).collect(),
+        "told" => elements.iter().map(|binding| ("to be told".to_owned(), plain(binding))).collect(),
+        "event_topic" => line("said on", plain(value)),
+        "event_id" => line("event", plain(value)),
+        "idempotency_key" => line("sent with key", plain(value)),
+        "http_status" => line("HTTP status", plain(value)),
+        "answer_headers" => elements.iter().map(|header| ("answered".to_owned(), plain(header))).collect(),
+        "answer_body" => line("answered", plain(value)),
+        "took_ms" => line("took", format!("{} ms", plain(value))),
+        "error_class" => line("error", plain(value)),
         _ => line(&plain(&Value::from(name)), plain(value)),
     }
 }

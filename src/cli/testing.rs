@@ -51,6 +51,8 @@ pub async fn ask(url: &str, format: Format, words: &[&str]) -> (Result<(), Failu
         Command::Events(events) => events.run(&common, environment, out).await,
         Command::Orders(orders) => orders.run(&common, environment, out).await,
         Command::Audit(audit) => audit.run(&common, environment, out).await,
+        Command::Replay(replay) => replay.run(&common, environment, out).await.map(drop),
+        Command::Keys(keys) => keys.run(&common, environment, out).await.map(drop),
         Command::Failures(failures) => failures.run(&common, environment, out).await.map(drop),
         _ => panic!("a command that asks nobody"),
     };

@@ -33,6 +33,10 @@ pub enum Right {
     Replay,
     /// Have another payload than the one that came taken in.
     EditPayload,
+    /// Have a held key attempted again, or one of its records skipped.
+    Release,
+    /// Have everything that waits of a key skipped at once.
+    Purge,
 }
 
 impl Right {
@@ -42,8 +46,9 @@ impl Right {
             Self::Read => &[Role::Viewer, Role::Operator, Role::Editor],
             Self::Append => &[Role::Writer],
             Self::ReadPayload => &[Role::Operator, Role::Editor],
-            Self::Replay => &[Role::Operator, Role::Editor],
+            Self::Replay | Self::Release => &[Role::Operator, Role::Editor],
             Self::Reload | Self::EditPayload => &[Role::Editor],
+            Self::Purge => &[],
         }
     }
 
@@ -51,8 +56,9 @@ impl Right {
         match self {
             Self::Read => "`viewer`",
             Self::Append => "`writer`",
-            Self::ReadPayload | Self::Replay => "`operator`",
+            Self::ReadPayload | Self::Replay | Self::Release => "`operator`",
             Self::Reload | Self::EditPayload => "`editor`",
+            Self::Purge => "`admin`",
         }
     }
 }

@@ -9,14 +9,17 @@ mod auth;
 mod events;
 mod failures;
 mod health;
+mod keys;
 mod mappings;
 mod metrics;
 mod orders;
 mod payloads;
 mod problem;
 mod readiness;
+mod replay_jobs;
 mod replays;
 mod tail;
+mod targets;
 mod traffic;
 
 #[cfg(test)]
@@ -24,6 +27,7 @@ mod tests;
 
 pub use mappings::{InForce, Reload, Reloaded};
 pub use readiness::Readiness;
+pub use targets::{Lane, Target, Targets};
 pub use traffic::Traffic;
 
 use std::panic::AssertUnwindSafe;
@@ -46,6 +50,8 @@ use crate::log::EventLog;
 use crate::ops::auth::Operators;
 use crate::ops::problem::Problem;
 use crate::recovery::audit::Audit;
+use crate::recovery::job::Jobs;
+use crate::recovery::keys::Keys;
 use crate::recovery::replay::Replays;
 use crate::schema::Catalogue;
 use crate::store::Store;
@@ -64,7 +70,10 @@ pub struct Deps {
     pub reload: Reload,
     pub clock: Arc<dyn Clock>,
     pub replays: Arc<Replays>,
+    pub keys: Arc<Keys>,
+    pub jobs: Arc<Jobs>,
     pub traffic: Arc<Traffic>,
+    pub targets: Targets,
     /// True ends the streams.
     pub stop: watch::Receiver<bool>,
 }
@@ -90,7 +99,10 @@ struct State {
     reload: Reload,
     audit: Audit,
     replays: Arc<Replays>,
+    keys: Arc<Keys>,
+    jobs: Arc<Jobs>,
     traffic: Arc<Traffic>,
+    targets: Targets,
     stop: watch::Receiver<bool>,
 }
 
@@ -99,8 +111,8 @@ const MAX_BODY_BYTES: usize = 24 * 1024 * 1024;
 
 impl Ops {
     pub fn new(deps: Deps) -> Self {
-        let Deps { log, store, catalogue, metrics, readiness, operators, tenants, reload, stop, .. } = deps;
-        let (replays, traffic) = (deps.replays, deps.traffic);
+        let Deps { log, store, catalogue, metrics, readiness, operators, tenants, reload, targets, stop, .. } = deps;
+        let (replays, keys, jobs, traffic) = (deps.replays, deps.keys, deps.jobs, deps.traffic);
         let audit = Audit { store: Arc::clone(&store), clock: deps.clock };
         let operators = Operators::new(operators);
         let app = App(Arc::new(State {
@@ -114,7 +126,10 @@ impl Ops {
             reload,
             audit,
             replays,
+            keys,
+            jobs,
             traffic,
+            targets,
             stop,
         }));
         let router = Router::new()
@@ -131,6 +146,17 @@ impl Ops {
             .route("/api/v1/ops/failures/{id}/replay", post(replays::replay))
             .route("/api/v1/ops/failures/{id}/dismiss", post(replays::dismiss))
             .route("/api/v1/ops/failure-groups", get(failures::groups))
+            .route("/api/v1/ops/keys", get(keys::list))
+            .route("/api/v1/ops/keys/{key}", get(keys::show))
+            .route("/api/v1/ops/keys/{key}/release", post(keys::release))
+            .route("/api/v1/ops/keys/{key}/skip", post(keys::skip))
+            .route("/api/v1/ops/keys/{key}/purge", post(keys::purge))
+            .route("/api/v1/ops/replays", get(replay_jobs::list).post(replay_jobs::plan))
+            .route("/api/v1/ops/replays/{id}", get(replay_jobs::show))
+            .route("/api/v1/ops/replays/{id}/items", get(replay_jobs::items))
+            .route("/api/v1/ops/replays/{id}/run", post(replay_jobs::run))
+            .route("/api/v1/ops/replays/{id}/cancel", post(replay_jobs::cancel))
+            .route("/api/v1/ops/targets", get(targets::list))
             .route("/api/v1/ops/audit", get(audit::list))
             .method_not_allowed_fallback(async || Problem::method_not_allowed())
             .fallback(async || Problem::not_found("no such resource"))

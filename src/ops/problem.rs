@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::door::RETRY_AFTER_S;
-use crate::recovery::replay;
+use crate::recovery::{job, keys, replay};
 use crate::{log, store};
 
 /// What went wrong, in one sentence an operator can act on.
@@ -110,6 +110,36 @@ impl From<replay::Error> for Problem {
             }
             replay::Error::Log(error) => error.into(),
             replay::Error::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<job::Error> for Problem {
+    fn from(error: job::Error) -> Self {
+        let detail = error.to_string();
+        match error {
+            job::Error::TooMany | job::Error::Nothing => Self::unprocessable(detail),
+            job::Error::Unknown => Self::not_found(detail),
+            job::Error::State { .. } => Self::conflict(detail),
+            job::Error::Unavailable => Self::unavailable(detail),
+            job::Error::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<keys::Error> for Problem {
+    fn from(error: keys::Error) -> Self {
+        let detail = error.to_string();
+        match error {
+            keys::Error::NoDeadLetter
+            | keys::Error::NotHead { .. }
+            | keys::Error::UnderWay { .. }
+            | keys::Error::NoControl { .. } => Self::conflict(detail),
+            keys::Error::LetterGone { .. } => Self::gone(detail),
+            keys::Error::Edit(_) => Self::unprocessable(detail),
+            keys::Error::Late { .. } => Self::unavailable(detail),
+            keys::Error::Log(error) => error.into(),
+            keys::Error::Store(error) => error.into(),
         }
     }
 }

@@ -16,9 +16,11 @@ use crate::normalize::preview::preview;
 use crate::ops::App;
 use crate::ops::auth::{Caller, Right};
 use crate::ops::failures::{Which, one};
+use crate::ops::keys::{request_id, told};
 use crate::ops::problem::Problem;
+use crate::recovery::keys;
 use crate::recovery::replay::{Outcome, Replayed, Request};
-use crate::store::recovery::FailureState;
+use crate::store::recovery::{FailureRow, FailureState};
 
 /// Longest reason, in characters.
 const MAX_REASON: usize = 1_000;
@@ -35,9 +37,11 @@ pub struct Wish {
     /// Only tell what would come out.
     #[serde(default)]
     dry_run: bool,
-    /// Also if it was replayed with this payload before.
+    /// Also if it was replayed with this payload before, or if a later record of its key was attempted since.
     #[serde(default)]
     force: bool,
+    /// Of a dead letter: makes two requests one.
+    request_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -79,6 +83,9 @@ pub async fn replay(
         caller.may(Right::EditPayload)?;
     }
     let row = one(&app, &caller, id, which.tenant).await?;
+    if row.failure.kind.is_dead_letter() {
+        return replay_record(&app, &caller, row, payload, wish).await;
+    }
     let replays = &app.0.replays;
     if wish.dry_run {
         let draft = replays.try_out(&row, payload).await?;
@@ -96,6 +103,25 @@ pub async fn replay(
     Ok((status, Json(serde_json::to_value(Answer::of(replayed)).map_err(|_| Problem::internal())?)))
 }
 
+/// Has the record of a dead letter attempted again: 200 with the outcome, or 202 if its lane has not come to it yet.
+async fn replay_record(
+    app: &App,
+    caller: &Caller,
+    row: FailureRow,
+    payload: Option<Bytes>,
+    wish: Wish,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    if wish.dry_run {
+        return Err(Problem::unprocessable("a call cannot be tried out: an attempt reaches the partner"));
+    }
+    let reason = reason(wish.reason.as_deref().unwrap_or_default())?;
+    let request =
+        keys::Request { operator: caller.name().to_owned(), reason, request_id: wish.request_id()?, command_id: None };
+    let keys = app.0.keys.clone();
+    let ended = tokio::spawn(async move { keys.replay(&row, payload, wish.force, request).await }).await;
+    Ok(told(ended.map_err(|_| Problem::internal())??))
+}
+
 /// Says that nothing is to be done about the failure: 200 with its state, or 409 if it was replayed.
 pub async fn dismiss(
     State(app): State<App>,
@@ -108,14 +134,19 @@ pub async fn dismiss(
     let (Path(id), Query(which), Json(dismissal)) = (path?, which?, dismissal?);
     let reason = reason(&dismissal.reason)?;
     let row = one(&app, &caller, id, which.tenant).await?;
-    if row.state == FailureState::Replayed {
-        return Err(Problem::conflict("the failure was replayed: there is nothing to dismiss"));
+    if matches!(row.state, FailureState::Replayed | FailureState::Resolved) {
+        let detail = format!("the failure is {}: there is nothing to dismiss", row.state.as_str());
+        return Err(Problem::conflict(detail));
     }
     app.0.replays.dismiss(&row, caller.name(), reason).await?;
     Ok(Json(json!({"failure_id": id, "state": FailureState::Dismissed.as_str()})))
 }
 
 impl Wish {
+    fn request_id(&self) -> Result<Option<String>, Problem> {
+        request_id(self.request_id.as_deref())
+    }
+
     fn payload(&self) -> Result<Option<Bytes>, Problem> {
         match (&self.payload, &self.payload_base64) {
             (None, None) => Ok(None),
@@ -149,7 +180,7 @@ impl Answer {
 }
 
 /// What the audit is to say, without what no text can hold.
-fn reason(text: &str) -> Result<String, Problem> {
+pub(super) fn reason(text: &str) -> Result<String, Problem> {
     let text = text.trim();
     match text.chars().count() {
         1..=MAX_REASON => Ok(text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()),

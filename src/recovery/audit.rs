@@ -15,6 +15,20 @@ use crate::store::{Error, Store};
 pub const REPLAY: &str = "failure.replay";
 /// `action` of the row of a failure that was dismissed.
 pub const DISMISS: &str = "failure.dismiss";
+/// `action` of the rows of a key that was released: its held head is attempted again.
+pub const RELEASE: &str = "key.release";
+/// `action` of the rows of a record that was skipped.
+pub const SKIP: &str = "key.skip";
+/// `action` of the rows of a key that was purged.
+pub const PURGE: &str = "key.purge";
+/// `action` of the row of a replay job that was planned.
+pub const PLAN_JOB: &str = "replay.plan";
+/// `action` of the row of a replay job that was begun.
+pub const RUN_JOB: &str = "replay.run";
+/// `action` of the row of a replay job that was cancelled.
+pub const CANCEL_JOB: &str = "replay.cancel";
+/// `action` of the row of a replay job that came to its end, by whom it was begun.
+pub const END_JOB: &str = "replay.end";
 /// `action` of mappings that were taken over.
 pub const RELOAD: &str = "mappings.reload";
 /// `action` of a record appended by hand.
@@ -91,6 +105,29 @@ pub struct Replay {
     /// With [`Phase::Done`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
+    /// With [`Phase::Failed`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// `detail` of the rows of a command to a lane.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    pub phase: Phase,
+    pub command_id: Uuid,
+    /// `retry`, `edit`, `skip`, `purge` or `replay`.
+    pub verb: String,
+    /// `topic/partition`.
+    pub lane: String,
+    /// The record; of a purge the last one.
+    pub seq: i64,
+    pub reason: String,
+    /// Of the value the record was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edited_sha256: Option<Sha256Digest>,
+    /// With [`Phase::Done`]; absent if the lane had not executed it when the answer was due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
     /// With [`Phase::Failed`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

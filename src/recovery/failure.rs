@@ -16,12 +16,13 @@ use crate::canonical::headers;
 use crate::canonical::ids::{Sha256Digest, UNKNOWN_ORDER};
 use crate::canonical::rejection::{Problem, Rejection};
 use crate::log::Stored;
+use crate::recovery::dead_letter::DeadRecord;
 use crate::recovery::group;
 use crate::schema::{self, Catalogue};
 use crate::store::recovery::{Failure, FailureKind};
 
 /// Longest text of a failure, its message apart.
-const MAX_TEXT_BYTES: usize = 1 << 10;
+pub(super) const MAX_TEXT_BYTES: usize = 1 << 10;
 
 /// What is told of a failure beside what it is found by. `Failure::detail` is its JSON text.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +61,9 @@ pub struct Detail {
     pub notification: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_status: Option<i64>,
+    /// Of a dead letter: which record it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<DeadRecord>,
 }
 
 /// Why a record is no failure.
@@ -134,6 +138,7 @@ pub fn read(catalogue: &Catalogue, stored: &Stored) -> Result<Failure, Error> {
         traceparent: optional(headers::TRACEPARENT),
         notification: event.field("notification"),
         http_status: number("http_status"),
+        record: None,
         message,
     };
     Ok(Failure {
@@ -201,7 +206,7 @@ fn split(message: &str) -> (&str, &str) {
 }
 
 /// What the index can hold: no U+0000, at most `bytes` bytes.
-fn cleaned(text: String, bytes: usize) -> String {
+pub(super) fn cleaned(text: String, bytes: usize) -> String {
     let mut text = if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text };
     text.truncate(text.floor_char_boundary(bytes));
     text

@@ -1,4 +1,8 @@
-//! The hop that keeps the failure index: reads what was published as failed, by the contract's consumer group.
+//! The hops that keep the failure index: one reads what was published as failed, by the contract's consumer group, the
+//! other the dead letters of this gateway's lanes.
+//!
+//! A call of ours that failed is published and in the dead letters as well. It is indexed as its dead letter, which can
+//! be replayed; what the lane published of it is told by the lane's headers and passed over.
 //!
 //! The offset is committed after the store has the failures. A crash in between reads them again, and a failure that
 //! is in the index already stays as it is. A record that is no failure is passed over: it stays in its topic, and is
@@ -16,19 +20,22 @@ use tracing::{info, warn};
 
 use crate::backoff::{Delays, Policy};
 use crate::canonical::event::ORDER_FAILED;
+use crate::lane::header;
 use crate::log::{self, EventLog, OffsetCommit, ReadLimit, Stored, Subscription};
 use crate::ops::Readiness;
-use crate::recovery::failure;
+use crate::recovery::{dead_letter, failure};
 use crate::schema::Catalogue;
-use crate::store::recovery::{Failure, OpenFailures};
+use crate::store::recovery::{Failure, FailureCursor, OpenFailures};
 use crate::store::{self, Store};
 use crate::telemetry::metrics::Metrics;
 
-/// The consumer group.
+/// The consumer group of the contract.
 pub const GROUP: &str = "integration-adapters-sales-failures-v1";
 /// Calls to sales systems that finally failed are published here.
 pub const STATUS_FAILED: &str = "integration.sales.status.failed";
-const TOPICS: [&str; 2] = [ORDER_FAILED, STATUS_FAILED];
+const PUBLISHED: [&str; 2] = [ORDER_FAILED, STATUS_FAILED];
+/// The consumer group that reads the dead letters of the lanes.
+pub const DEAD_LETTERS: &str = "crossdock.dead-letters";
 
 /// Under which the index is remarked on. It never makes a gateway unready: orders come in and are decided without it.
 const PART: &str = "failures";
@@ -41,6 +48,7 @@ const COUNT_EVERY: Duration = Duration::from_secs(10);
 const PAUSES: Policy = Policy { first: Duration::from_millis(100), most: Duration::from_secs(5), jitter: 0.2 };
 
 /// What the index works with.
+#[derive(Clone)]
 pub struct Deps {
     pub log: Arc<dyn EventLog>,
     pub store: Arc<dyn Store>,
@@ -49,33 +57,81 @@ pub struct Deps {
     pub readiness: Arc<Readiness>,
 }
 
-/// Runs until `stop` is true.
+/// Indexes what was published as failed, until `stop` is true.
 pub fn start(deps: Deps, stop: watch::Receiver<bool>) -> JoinHandle<()> {
-    let index = Index { deps, counted_at: None, shown: BTreeSet::new() };
-    tokio::spawn(index.run(stop))
+    let topics = watch::channel(PUBLISHED.map(str::to_owned).to_vec()).1;
+    tokio::spawn(Index::new(deps, GROUP, topics).run(stop))
 }
 
-struct Index {
+/// Indexes the dead letters of the lanes and closes the failures of records that came to their end, until `stop` is
+/// true. `lanes`: the lanes' own topics; a new one is read from as soon as it is named.
+pub fn start_dead_letters(
     deps: Deps,
+    lanes: watch::Receiver<Vec<String>>,
+    stop: watch::Receiver<bool>,
+) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let letters = |lanes: &[String]| lanes.iter().map(|topic| format!("{}{topic}", dead_letter::PREFIX)).collect();
+        let (named, topics) = watch::channel(letters(&lanes.borrow()));
+        let follow = async {
+            let mut lanes = lanes;
+            while lanes.changed().await.is_ok() {
+                let topics = letters(&lanes.borrow_and_update());
+                named.send_replace(topics);
+            }
+            // Whoever named them is gone; what they named stays.
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = Index::new(deps, DEAD_LETTERS, topics).run(stop) => {}
+            () = follow => {}
+        }
+    })
+}
+
+pub(super) struct Index {
+    deps: Deps,
+    group: &'static str,
+    topics: watch::Receiver<Vec<String>>,
+    /// Where the sweep over open dead letters goes on.
+    swept: Option<FailureCursor>,
     counted_at: Option<Instant>,
     /// Labels of the gauge that have a number: one that is not counted any more is 0.
     shown: BTreeSet<(String, String)>,
 }
 
 #[derive(Debug, thiserror::Error)]
-enum Error {
+pub(super) enum Error {
     #[error(transparent)]
     Log(#[from] log::Error),
     #[error(transparent)]
     Store(#[from] store::Error),
     #[error(transparent)]
     Failure(#[from] failure::Error),
+    #[error(transparent)]
+    DeadLetter(#[from] dead_letter::Error),
+}
+
+impl Error {
+    /// Whether the record may be readable later.
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Log(_) | Self::Store(_) => true,
+            Self::Failure(cause) => cause.is_transient(),
+            Self::DeadLetter(_) => false,
+        }
+    }
 }
 
 impl Index {
+    pub(super) fn new(deps: Deps, group: &'static str, topics: watch::Receiver<Vec<String>>) -> Self {
+        Self { deps, group, topics, swept: None, counted_at: None, shown: BTreeSet::new() }
+    }
+
     async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut delays = Delays::new(PAUSES);
         let mut subscription = None;
+        let group = self.group;
         let mut failed = false;
         loop {
             let done = tokio::select! {
@@ -84,14 +140,14 @@ impl Index {
             };
             let Err(error) = done else {
                 if std::mem::take(&mut failed) {
-                    info!(group = GROUP, "failures are indexed again");
+                    info!(group, "failures are indexed again");
                     self.deps.readiness.remark(PART, Vec::new());
                     delays.reset();
                 }
                 continue;
             };
             if !failed {
-                warn!(group = GROUP, %error, "failures cannot be indexed now; they stay in their topic until they can");
+                warn!(group, %error, "failures cannot be indexed now; they stay in their topic until they can");
             }
             failed = true;
             // The reason is in the log: it may name what is nobody else's business.
@@ -104,10 +160,22 @@ impl Index {
         }
     }
 
-    async fn round(&mut self, subscription: &mut Option<Box<dyn Subscription>>) -> Result<(), Error> {
+    pub(super) async fn round(&mut self, subscription: &mut Option<Box<dyn Subscription>>) -> Result<(), Error> {
+        if self.topics.has_changed().unwrap_or_default() {
+            *subscription = None;
+        }
         let member = match subscription {
             Some(member) => member,
-            None => subscription.insert(self.deps.log.subscribe(GROUP, &TOPICS).await?),
+            None => {
+                let topics = self.topics.borrow_and_update().clone();
+                if topics.is_empty() {
+                    // Nothing fails where nothing is called.
+                    let _ = tokio::time::timeout(POLL, self.topics.changed()).await;
+                    return Ok(());
+                }
+                let topics: Vec<_> = topics.iter().map(String::as_str).collect();
+                subscription.insert(self.deps.log.subscribe(self.group, &topics).await?)
+            }
         };
         let records = member.poll(BATCH, POLL).await?;
         if !records.is_empty()
@@ -119,6 +187,9 @@ impl Index {
         }
         let is_due = self.counted_at.is_none_or(|counted_at| counted_at.elapsed() >= COUNT_EVERY);
         if is_due || !records.is_empty() {
+            if is_due && self.group == DEAD_LETTERS {
+                self.sweep().await?;
+            }
             self.count().await?;
             self.counted_at = Some(Instant::now());
         }
@@ -139,11 +210,12 @@ impl Index {
         let mut failures: Vec<Failure> = Vec::with_capacity(records.len());
         for stored in records {
             let status = match self.read(stored).await {
-                Ok(failure) => {
+                Ok(Some(failure)) => {
                     failures.push(failure);
                     "success"
                 }
-                Err(error) if error.is_transient() => return Err(error.into()),
+                Ok(None) => "success",
+                Err(error) if error.is_transient() => return Err(error),
                 Err(error) => {
                     let Stored { topic, partition, offset, .. } = stored;
                     warn!(%topic, partition, offset, %error, "record is no failure and is not indexed");
@@ -156,14 +228,24 @@ impl Index {
         Ok(())
     }
 
-    async fn read(&self, stored: &Stored) -> Result<Failure, failure::Error> {
-        match failure::read(&self.deps.catalogue, stored) {
+    /// `None`: a dead letter of ours says the same.
+    async fn read(&self, stored: &Stored) -> Result<Option<Failure>, Error> {
+        if stored.topic.starts_with(dead_letter::PREFIX) {
+            let failure = dead_letter::read(stored)?;
+            return Ok(Some(self.look_up(failure).await?));
+        }
+        if stored.record.header(header::ORIGIN).is_some() {
+            return Ok(None);
+        }
+        let failure = match failure::read(&self.deps.catalogue, stored) {
             Err(error) if error.is_transient() => {
-                self.deps.catalogue.learn_from(stored.record.value.as_deref().unwrap_or_default()).await?;
+                let value = stored.record.value.as_deref().unwrap_or_default();
+                self.deps.catalogue.learn_from(value).await.map_err(failure::Error::from)?;
                 failure::read(&self.deps.catalogue, stored)
             }
             read => read,
-        }
+        };
+        Ok(Some(failure?))
     }
 
     async fn count(&mut self) -> Result<(), Error> {
@@ -181,13 +263,14 @@ impl Index {
         self.shown = shown;
         let topics = log.topics().await?;
         // One that is not there yet is read from when it is.
-        for (topic, partitions) in TOPICS.into_iter().filter_map(|topic| Some((topic, *topics.get(topic)?))) {
-            let committed = log.committed(GROUP, topic).await?;
+        let read = self.topics.borrow().clone();
+        for (topic, partitions) in read.iter().filter_map(|topic| Some((topic.as_str(), *topics.get(topic)?))) {
+            let committed = log.committed(self.group, topic).await?;
             for partition in 0..partitions {
                 let bounds = log.bounds(topic, partition).await?;
                 let next = committed.get(&partition).map_or(bounds.start, |committed| committed.offset);
                 let lag = bounds.end.saturating_sub(next.max(bounds.start)).max(0);
-                metrics.lag.with_label_values(&[GROUP, topic, &partition.to_string()]).set(lag);
+                metrics.lag.with_label_values(&[self.group, topic, &partition.to_string()]).set(lag);
             }
         }
         Ok(())
@@ -205,5 +288,6 @@ fn offsets(records: &[Stored]) -> Vec<(Arc<str>, u32, OffsetCommit)> {
     next.into_iter().map(|((topic, partition), offset)| (topic.clone(), partition, commit(offset))).collect()
 }
 
+mod sweep;
 #[cfg(test)]
 mod tests;

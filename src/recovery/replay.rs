@@ -311,7 +311,7 @@ impl Replays {
 }
 
 impl Outcome {
-    fn of(draft: &Draft) -> Self {
+    pub(super) fn of(draft: &Draft) -> Self {
         let head = &draft.head;
         let rejection = match &draft.body {
             DraftBody::Rejection(rejection) => Some(rejection),

@@ -1,4 +1,4 @@
-//! `crossdock failures`: rejected payloads, found, explained, replayed, dismissed.
+//! `crossdock failures`: rejected payloads, failed calls and translations, found, explained, replayed, dismissed.
 
 mod told;
 
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::cli::client::{Client, Gateway};
-use crate::cli::{Common, Exit, Failure, Output};
+use crate::cli::{Common, Exit, Failure, Output, keys};
 use crate::config::environment::Environment;
 
 #[derive(Debug, Subcommand)]
@@ -26,9 +26,10 @@ pub enum Failures {
     Groups(Groups),
     /// Show a failure: what is wrong, the payload, what was done about it
     Show(Show),
-    /// Map a rejected payload again, as it came or corrected, and take the result in
+    /// Map a rejected payload again, or attempt a failed call again, as it came or corrected
     ///
-    /// Exits with 65 if it is rejected again. What the order's state makes of an accepted one tells `orders show`.
+    /// Exits with 65 if it is rejected or fails again. What the order's state makes of an accepted payload tells
+    /// `orders show`.
     Replay(Replay),
     /// Say that nothing is to be done about a failure
     Dismiss(Dismiss),
@@ -53,9 +54,21 @@ pub struct Groups {
     gateway: Gateway,
 }
 
-/// What failures have to match.
+/// What failures have to match, and how many are told.
 #[derive(Debug, Args)]
 struct Filter {
+    #[command(flatten)]
+    selection: Selection,
+    #[arg(long, value_enum, default_value_t = State::Open)]
+    state: State,
+    /// Most rows, at most 500
+    #[arg(long, default_value_t = 50)]
+    limit: u32,
+}
+
+/// What failures have to match.
+#[derive(Debug, Args)]
+pub(super) struct Selection {
     #[arg(long)]
     tenant: Option<String>,
     #[arg(long)]
@@ -83,11 +96,9 @@ struct Filter {
     /// Before this time, said in the same way
     #[arg(long, value_parser = moment)]
     until: Option<Timestamp>,
-    #[arg(long, value_enum, default_value_t = State::Open)]
-    state: State,
-    /// Most rows, at most 500
-    #[arg(long, default_value_t = 50)]
-    limit: u32,
+    /// Only these: rejected orders, calls others published as failed, our calls, our translations
+    #[arg(long, value_enum)]
+    kind: Option<Kind>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -95,7 +106,16 @@ enum State {
     Open,
     Replayed,
     Dismissed,
+    Resolved,
     All,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    Order,
+    Status,
+    Call,
+    Translation,
 }
 
 #[derive(Debug, Args)]
@@ -119,9 +139,12 @@ pub struct Replay {
     /// Only tell what would come out
     #[arg(long)]
     dry_run: bool,
-    /// Also if it was replayed with this payload before
+    /// Also if it was replayed with this payload before, or if a later record of its key was attempted since
     #[arg(long)]
     force: bool,
+    /// Of a call: makes two requests one, whatever happened in between
+    #[arg(long)]
+    request_id: Option<String>,
     #[command(flatten)]
     gateway: Gateway,
 }
@@ -169,6 +192,10 @@ impl Failures {
             Self::Replay(replay) => {
                 let client = replay.gateway.client(common, environment)?;
                 let answer = post(&client, &replay.which, "replay", &replay.wish()?).await?;
+                if answer.get("command_id").is_some() {
+                    out.print(|| keys::command(&answer), || answer.clone())?;
+                    return Ok(keys::exit(&answer));
+                }
                 out.print(|| told::replay(&answer), || answer.clone())?;
                 return Ok(if answer["outcome"] == "rejected" { Exit::BadData } else { Exit::Done });
             }
@@ -188,8 +215,25 @@ impl Filter {
             State::Open => Some("open"),
             State::Replayed => Some("replayed"),
             State::Dismissed => Some("dismissed"),
+            State::Resolved => Some("resolved"),
             State::All => None,
         };
+        let mut query = self.selection.query();
+        query.extend(state.map(|state| ("state", state.to_owned())));
+        query.push(("limit", self.limit.to_string()));
+        query
+    }
+}
+
+impl Selection {
+    /// As the operations API asks for them.
+    pub(super) fn query(&self) -> Vec<(&'static str, String)> {
+        let kind = self.kind.map(|kind| match kind {
+            Kind::Order => "order",
+            Kind::Status => "status",
+            Kind::Call => "call",
+            Kind::Translation => "translation",
+        });
         let asked = [
             ("tenant", self.tenant.clone()),
             ("binding", self.binding.clone()),
@@ -201,8 +245,7 @@ impl Filter {
             ("pointer", self.pointer.clone()),
             ("since", self.since.map(|since| since.to_string())),
             ("until", self.until.map(|until| until.to_string())),
-            ("state", state.map(str::to_owned)),
-            ("limit", Some(self.limit.to_string())),
+            ("kind", kind.map(str::to_owned)),
         ];
         asked.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
@@ -217,6 +260,9 @@ impl Which {
 impl Replay {
     fn wish(&self) -> Result<Value, Failure> {
         let mut wish = json!({"dry_run": self.dry_run, "force": self.force});
+        if let Some(id) = &self.request_id {
+            wish["request_id"] = json!(id);
+        }
         if let Some(reason) = &self.reason {
             wish["reason"] = json!(reason);
         }

@@ -68,11 +68,13 @@ pub(super) fn failure(whole: &Value) -> String {
         ("failed", word("failed_at")),
         ("received", format!("{} from {}", plain(&whole["received_at"]), plain(&whole["received_from"]))),
         ("binding", format!("{} of tenant {}", word("binding"), word("tenant_id"))),
-        ("route", format!("{}{path}, mapped by {}", plain(&whole["route"]), plain(&whole["mapped_by"]))),
+        ("route", route_told(whole, &path)),
         ("replays", word("retry_count")),
         ("replay of", failure["replay_of"].as_str().map(|id| format!("failure {id}")).unwrap_or_default()),
         ("correlation", word("correlation_id")),
         ("payload", word("raw_sha256")),
+        ("record", record_told(&whole["record"])),
+        ("answer", whole["http_status"].as_i64().map(|status| format!("HTTP {status}")).unwrap_or_default()),
         ("event", format!("{} partition {} offset {}", place[0], place[1], place[2])),
         ("group", word("group_id")),
         ("order", order_told(&whole["order"])),
@@ -110,6 +112,33 @@ pub(super) fn replay(answer: &Value) -> String {
     }
     text.push_str(&format!("  replay {}\n", word("replay_id")));
     text
+}
+
+/// Of a rejected payload: by what it was mapped.
+fn route_told(whole: &Value, path: &str) -> String {
+    if whole["record"].is_null() {
+        format!("{}{path}, mapped by {}", plain(&whole["route"]), plain(&whole["mapped_by"]))
+    } else {
+        String::new()
+    }
+}
+
+/// Of a dead letter: which record of which lane it is, and how it stood.
+fn record_told(record: &Value) -> String {
+    if record.is_null() {
+        return String::new();
+    }
+    let word = |name: &str| plain(&record[name]);
+    let held = if record["held"] == true { ", held its key" } else { "" };
+    format!(
+        "{} of key {} in {} partition {}: {} after {} attempts{held}",
+        word("seq"),
+        word("key"),
+        word("topic"),
+        word("partition"),
+        word("disposition"),
+        word("attempts")
+    )
 }
 
 /// `id  time  state  binding  order  code pointer`.

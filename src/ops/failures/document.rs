@@ -9,6 +9,7 @@ use crate::canonical::ids::Sha256Digest;
 use crate::canonical::rejection::Problem;
 use crate::door::rfc3339;
 use crate::ops::audit::Row;
+use crate::recovery::dead_letter::DeadRecord;
 use crate::recovery::failure::Detail;
 use crate::store::recovery::{FailureGroup, FailureRow};
 
@@ -76,6 +77,10 @@ pub struct Whole {
     pub received_at: Option<String>,
     pub mapped_by: Option<String>,
     pub event: Place,
+    /// Of a dead letter: which record of which lane it is.
+    pub record: Option<Record>,
+    /// What the partner answered a call with.
+    pub http_status: Option<i64>,
     pub payload: Payload,
     /// The order the payload speaks of, if it was ever created or cancelled.
     pub order: Option<Order>,
@@ -92,6 +97,23 @@ pub struct Place {
     pub topic: String,
     pub partition: u32,
     pub offset: i64,
+}
+
+/// The record a dead letter is of.
+#[derive(Serialize)]
+pub struct Record {
+    /// The key it is found by among the keys that are not free.
+    key: String,
+    /// The lane's own topic.
+    topic: String,
+    partition: u32,
+    seq: i64,
+    hop: u32,
+    attempts: u16,
+    disposition: String,
+    first_failed_at: Option<String>,
+    /// Whether it held its key when it was indexed.
+    held: bool,
 }
 
 #[derive(Serialize)]
@@ -140,6 +162,23 @@ impl Document {
         let mut document = Self::whole(row);
         shorten(&mut document.message);
         document
+    }
+}
+
+impl Record {
+    pub fn of(record: &DeadRecord) -> Self {
+        let key = record.key().map(|key| String::from_utf8_lossy(key.as_bytes()).into_owned());
+        Self {
+            key: key.unwrap_or_default(),
+            topic: record.topic.clone(),
+            partition: record.partition,
+            seq: record.seq,
+            hop: record.hop,
+            attempts: record.attempts,
+            disposition: record.disposition.clone(),
+            first_failed_at: record.first_failed_at.map(rfc3339),
+            held: record.is_held,
+        }
     }
 }
 

@@ -8,20 +8,25 @@ use axum::extract::{Path, Query, State};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::canonical::ids::{OrderKey, UNKNOWN_ORDER};
 use crate::door::rfc3339;
+use crate::log;
 use crate::ops::App;
 use crate::ops::audit::Row;
 use crate::ops::auth::{Caller, Right};
-use crate::ops::failures::document::{Document, Group, Groups, Order, Page, Payload, Place, Whole};
+use crate::ops::failures::document::{Document, Group, Groups, Order, Page, Payload, Place, Record, Whole};
 use crate::ops::orders::state_name;
 use crate::ops::problem::Problem;
 use crate::recovery::audit::{Deed, READ_PAYLOAD};
+use crate::recovery::dead_letter::DeadRecord;
 use crate::recovery::failure::Detail;
-use crate::store::recovery::{AuditFilter, Failure, FailureCursor, FailureFilter, FailureRow, FailureState, MAX_PAGE};
+use crate::recovery::keys;
+use crate::store::recovery::{
+    AuditFilter, Failure, FailureCursor, FailureFilter, FailureKind, FailureRow, FailureState, MAX_PAGE,
+};
 
 /// Rows of a page if none are asked for.
 const USUAL_PAGE: usize = 50;
@@ -29,26 +34,42 @@ const USUAL_PAGE: usize = 50;
 const SIBLINGS: usize = 20;
 
 /// What is asked for; everything that is said has to match.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Question {
+    #[serde(skip_serializing_if = "Option::is_none")]
     tenant: Option<String>,
-    /// `open`, `replayed` or `dismissed`.
+    /// `order`, `status`, `call` or `translation`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
+    /// `open`, `replayed`, `dismissed` or `resolved`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     binding: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     order: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     correlation: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     group: Option<Uuid>,
     /// Somewhere in the first problem's pointer.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pointer: Option<String>,
     /// RFC 3339, inclusive.
+    #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<String>,
     /// RFC 3339, exclusive.
+    #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<usize>,
     /// `next` of the page before.
+    #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<String>,
 }
 
@@ -118,7 +139,9 @@ pub async fn show(
     let detail = Detail::of(&row.failure);
     let (topic, partition, offset) = &row.failure.place;
     Ok(Json(Whole {
-        payload: payload(&app, &caller, &row.failure).await?,
+        payload: payload(&app, &caller, &row.failure, detail.record.as_ref()).await?,
+        record: detail.record.as_ref().map(Record::of),
+        http_status: detail.http_status,
         failure: Document::whole(&row),
         problems: detail.problems,
         omitted_problems: detail.omitted,
@@ -169,10 +192,27 @@ pub fn page_size(limit: Option<usize>) -> Result<usize, Problem> {
 }
 
 impl Question {
+    /// The failures a replay job is of, and how they were asked for.
+    pub fn selection(&self, caller: &Caller) -> Result<(FailureFilter, String), Problem> {
+        if self.limit.is_some() || self.after.is_some() {
+            return Err(Problem::bad_request("`limit` and `after` are for lists: a job has all that match"));
+        }
+        if self.state.as_deref().is_some_and(|state| state != FailureState::Open.as_str()) {
+            return Err(Problem::bad_request("a job is of open failures"));
+        }
+        // Texts are always JSON.
+        Ok((self.filter(caller)?, serde_json::to_string(self).unwrap_or_default()))
+    }
+
     fn filter(&self, caller: &Caller) -> Result<FailureFilter, Problem> {
         let state = |name: &String| {
-            let expected = || Problem::bad_request("expected `state` to be `open`, `replayed` or `dismissed`");
+            let expected =
+                || Problem::bad_request("expected `state` to be `open`, `replayed`, `dismissed` or `resolved`");
             FailureState::named(name).ok_or_else(expected)
+        };
+        let kind = |name: &String| {
+            let expected = "expected `kind` to be `order`, `status`, `call` or `translation`";
+            FailureKind::named(name).map(|kind| vec![kind]).ok_or_else(|| Problem::bad_request(expected))
         };
         let time = |name: &'static str, text: &Option<String>| -> Result<Option<i64>, Problem> {
             let Some(text) = text else { return Ok(None) };
@@ -183,6 +223,7 @@ impl Question {
         Ok(FailureFilter {
             tenants: visible(caller, self.tenant.clone()),
             event_id: None,
+            kinds: self.kind.as_ref().map(kind).transpose()?,
             state: self.state.as_ref().map(state).transpose()?,
             binding: self.binding.clone(),
             error_code: self.code.clone(),
@@ -199,7 +240,7 @@ impl Question {
 }
 
 /// The tenants a question is about: those the caller sees, and of these the one that is named.
-fn visible(caller: &Caller, named: Option<String>) -> Option<Vec<String>> {
+pub fn visible(caller: &Caller, named: Option<String>) -> Option<Vec<String>> {
     match (named, caller.tenants()) {
         (Some(tenant), _) => Some(Some(tenant).into_iter().filter(|tenant| caller.sees(tenant)).collect()),
         (None, tenants) => tenants.map(<[String]>::to_vec),
@@ -223,19 +264,34 @@ async fn order_of(app: &App, failure: &Failure) -> Result<Option<Order>, Problem
     Ok(state.map(|state| Order { order_id: state.id(), state: state_name(&state.phase) }))
 }
 
-/// Who looked is in the audit: payloads name people.
-async fn payload(app: &App, caller: &Caller, failure: &Failure) -> Result<Payload, Problem> {
+/// The payload as it came, or the value of a dead letter. Who looked is in the audit: payloads name people.
+async fn payload(app: &App, caller: &Caller, failure: &Failure, dead: Option<&DeadRecord>) -> Result<Payload, Problem> {
     let without = |state| Payload { state, link: None, text: None, base64: None };
-    let Some(digest) = failure.raw_sha256 else { return Ok(without("expired")) };
+    if failure.raw_sha256.is_none() && dead.is_none() {
+        return Ok(without("expired"));
+    }
     if caller.may(Right::ReadPayload).is_err() {
         return Ok(without("hidden"));
     }
-    let Some(bytes) = app.0.store.payload(digest).await? else { return Ok(without("expired")) };
-    let subject = digest.to_string();
+    let (bytes, subject, link) = match (failure.raw_sha256, dead) {
+        (Some(digest), _) => {
+            let link = format!("/api/v1/ops/payloads/{digest}");
+            (app.0.store.payload(digest).await?, digest.to_string(), Some(link))
+        }
+        (None, Some(dead)) => {
+            let value = match app.0.keys.letter(failure, dead).await {
+                Ok(letter) => letter.value,
+                Err(keys::Error::LetterGone { .. } | keys::Error::Log(log::Error::UnknownTopic { .. })) => None,
+                Err(error) => return Err(error.into()),
+            };
+            (value, failure.event_id.to_string(), None)
+        }
+        (None, None) => (None, String::new(), None),
+    };
+    let Some(bytes) = bytes else { return Ok(without("expired")) };
     let tenant_id = Some(failure.tenant_id.as_str());
     let deed = Deed { operator: caller.name(), action: READ_PAYLOAD, tenant_id, subject: &subject };
     app.0.audit.write(deed, &serde_json::json!({"failure_id": failure.event_id}), None).await?;
-    let link = Some(format!("/api/v1/ops/payloads/{digest}"));
     Ok(match std::str::from_utf8(&bytes) {
         Ok(text) => Payload { state: "kept", link, text: Some(text.to_owned()), base64: None },
         Err(_) => Payload { state: "kept", link, text: None, base64: Some(STANDARD.encode(&bytes)) },

@@ -219,7 +219,7 @@ async fn a_topic_of_the_embedded_log_is_shown_and_followed() {
     let spec = TopicSpec { name: TOPIC.into(), partitions: 6, max_record_bytes: 1 << 20, retention: None };
     log.create_topic(&spec).await.unwrap();
     let (_stop, stopped) = watch::channel(false);
-    let ops = Ops::new(deps(log.clone(), MemoryStore::default(), Arc::default(), stopped));
+    let ops = Ops::new(deps(log.clone(), Arc::new(MemoryStore::default()), Arc::default(), stopped));
     let append = |number: usize| {
         let record = Record {
             key: Some(format!("key {number}").into()),

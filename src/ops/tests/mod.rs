@@ -1,8 +1,11 @@
 //! What an operator and a tool see of the operations API.
 
 mod events;
+mod keys;
 mod orders;
+mod replay_jobs;
 mod rights;
+mod targets;
 
 use std::time::Duration;
 
@@ -19,7 +22,8 @@ use crate::config::secret::Secret;
 use crate::config::settings::Role;
 use crate::door::testing::{MemoryLog, MemoryStore, NOW_S, catalogue};
 use crate::log::{Append, Header, Record};
-use crate::recovery::replay;
+use crate::recovery::testing::TestLane;
+use crate::recovery::{job, replay};
 
 const TOPIC: &str = "integration.sales.order.normalized";
 
@@ -35,8 +39,17 @@ impl TestOps {
         let log = MemoryLog::with_topics(&[TOPIC, "empty"]);
         let readiness = Arc::new(Readiness::default());
         let (stop, stopped) = watch::channel(false);
-        let ops = Ops::new(deps(log.clone(), store, readiness.clone(), stopped));
+        let ops = Ops::new(deps(log.clone(), Arc::new(store), readiness.clone(), stopped));
         Self { ops, log, readiness, stop }
+    }
+
+    /// Over the embedded engines of `lane`, whose owner is played by the test.
+    fn of(lane: &TestLane) -> Self {
+        let readiness = Arc::new(Readiness::default());
+        let (stop, stopped) = watch::channel(false);
+        let deps = deps(lane.log.clone(), lane.store.clone(), readiness.clone(), stopped);
+        let ops = Ops::new(Deps { keys: lane.keys.clone(), ..deps });
+        Self { ops, log: MemoryLog::with_topics(&[]), readiness, stop }
     }
 
     async fn ask(&self, method: &str, uri: &str, token: &str, body: impl Into<Body>) -> Answered {
@@ -63,14 +76,14 @@ impl TestOps {
 }
 
 /// Operators are called by their roles; `north` is a viewer of one tenant.
-fn deps(log: Arc<dyn EventLog>, store: MemoryStore, readiness: Arc<Readiness>, stop: watch::Receiver<bool>) -> Deps {
+fn deps(log: Arc<dyn EventLog>, store: Arc<dyn Store>, readiness: Arc<Readiness>, stop: watch::Receiver<bool>) -> Deps {
     let operator = |name: &str, role, tenants: &[&str]| Operator {
         name: name.into(),
         token: Secret::new(name),
         roles: vec![role],
         tenants: tenants.iter().map(|tenant| (*tenant).into()).collect(),
     };
-    let (store, metrics): (Arc<dyn Store>, _) = (Arc::new(store), Arc::new(Metrics::new().unwrap()));
+    let metrics = Arc::new(Metrics::new().unwrap());
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(NOW_S * 1000));
     let replays = Replays::new(replay::Deps {
         log: log.clone(),
@@ -81,12 +94,31 @@ fn deps(log: Arc<dyn EventLog>, store: MemoryStore, readiness: Arc<Readiness>, s
         mappings: Arc::default(),
         append_timeout: Duration::from_secs(5),
     });
+    let keys = Keys::new(crate::recovery::keys::Deps {
+        log: log.clone(),
+        store: store.clone(),
+        catalogue: catalogue(),
+        clock: clock.clone(),
+        append_timeout: Duration::from_secs(5),
+        outcome_timeout: Duration::ZERO,
+    });
+    let (keys, replays) = (Arc::new(keys), Arc::new(replays));
+    let jobs = Jobs::new(job::Deps {
+        store: store.clone(),
+        clock: clock.clone(),
+        replays: replays.clone(),
+        keys: keys.clone(),
+        new_id: Arc::new(uuid::Uuid::new_v4),
+    });
     Deps {
+        keys,
+        jobs: Arc::new(jobs),
         log,
         store,
         clock,
-        replays: Arc::new(replays),
+        replays,
         traffic: Arc::new(Traffic::new(metrics.clone())),
+        targets: Arc::new(|| None),
         catalogue: catalogue(),
         metrics,
         readiness,
@@ -95,6 +127,8 @@ fn deps(log: Arc<dyn EventLog>, store: MemoryStore, readiness: Arc<Readiness>, s
             operator("viewer", Role::Viewer, &[]),
             operator("writer", Role::Writer, &[]),
             operator("operator", Role::Operator, &[]),
+            operator("editor", Role::Editor, &[]),
+            operator("south", Role::Operator, &["south"]),
             operator("admin", Role::Admin, &[]),
             operator("client", Role::Client, &[]),
             operator("north", Role::Viewer, &["north"]),

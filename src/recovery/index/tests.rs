@@ -4,7 +4,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::clock::ManualClock;
 use crate::log::sqlite::{Options, SqliteLog};
-use crate::log::{Append, Record, TopicSpec};
+use crate::log::{Append, Header, Record, TopicSpec};
+use crate::recovery::dead_letter::tests::{call, letter};
 use crate::schema::tests::catalogue;
 use crate::store::recovery::FailureFilter;
 use crate::store::sqlite::SqliteStore;
@@ -38,7 +39,7 @@ impl Fixture {
             metrics: Arc::clone(&self.metrics),
             readiness: Arc::default(),
         };
-        Index { deps, counted_at: None, shown: BTreeSet::new() }
+        Index::new(deps, GROUP, watch::channel(PUBLISHED.map(str::to_owned).to_vec()).1)
     }
 
     async fn append(&self, partition: u32, value: Bytes) {
@@ -98,7 +99,7 @@ async fn what_is_no_failure_is_passed_over_and_holds_nothing_up() {
 async fn what_was_indexed_and_not_committed_is_read_again_and_changes_nothing() {
     let fixture = Fixture::new().await;
     fixture.append(0, fixture.failed(1)).await;
-    let subscription = fixture.log.subscribe(GROUP, &TOPICS).await.unwrap();
+    let subscription = fixture.log.subscribe(GROUP, &PUBLISHED).await.unwrap();
     let records = subscription.poll(BATCH, POLL).await.unwrap();
     fixture.index().index(&records).await.unwrap();
     drop(subscription); // the process died here
@@ -108,6 +109,53 @@ async fn what_was_indexed_and_not_committed_is_read_again_and_changes_nothing() 
     rounds(&mut fixture.index(), &fixture, 2).await;
 
     assert_eq!((fixture.indexed().await, fixture.committed().await), (vec![1, 2], vec![(0, 2)]));
+}
+
+#[tokio::test]
+async fn what_a_lane_of_ours_published_is_indexed_as_its_dead_letter_alone() {
+    let fixture = Fixture::new().await;
+    let own = Record {
+        value: Some(fixture.failed(1)),
+        headers: vec![Header::text(header::ORIGIN, "crossdock.out.pyxis-north/1/42")],
+        ..Record::default()
+    };
+    fixture.log.append(vec![Append { topic: ORDER_FAILED.into(), partition: Some(0), record: own }]).await.unwrap();
+    fixture.append(0, fixture.failed(2)).await;
+
+    rounds(&mut fixture.index(), &fixture, 1).await;
+
+    assert_eq!(fixture.indexed().await, [2]);
+    let processed = |status| fixture.metrics.kafka_events_processed.with_label_values(&[ORDER_FAILED, status]).get();
+    assert_eq!((processed("success"), processed("error")), (2, 0));
+}
+
+#[tokio::test]
+async fn the_dead_letters_of_a_new_lane_are_read_as_soon_as_it_is_named() {
+    let fixture = Fixture::new().await;
+    let letters = ["pyxis-north", "tempo-north"].map(|binding| format!("dlq.crossdock.out.{binding}"));
+    for (seq, name) in letters.iter().enumerate() {
+        let topic = TopicSpec { name: name.clone(), partitions: 2, max_record_bytes: 1 << 20, retention: None };
+        fixture.log.create_topic(&topic).await.unwrap();
+        let topic = name.strip_prefix(dead_letter::PREFIX).unwrap();
+        let record = letter(topic, &call(), seq as i64, 1).record;
+        fixture.log.append(vec![Append { topic: name.as_str().into(), partition: Some(1), record }]).await.unwrap();
+    }
+    let (named, topics) = watch::channel(vec![letters[0].clone()]);
+    let mut index = Index::new(fixture.index().deps, DEAD_LETTERS, topics);
+    let mut subscription = None;
+    while fixture.indexed().await.is_empty() {
+        index.round(&mut subscription).await.unwrap();
+    }
+
+    named.send_replace(letters.to_vec());
+    while fixture.indexed().await.len() < 2 {
+        index.round(&mut subscription).await.unwrap();
+    }
+
+    let rows = fixture.store.failures(FailureFilter::default(), None, 500).await.unwrap();
+    let mut bindings: Vec<_> = rows.iter().map(|row| row.failure.binding.as_str()).collect();
+    bindings.sort_unstable();
+    assert_eq!(bindings, ["pyxis-north", "tempo-north"]);
 }
 
 #[test]
