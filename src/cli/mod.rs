@@ -12,10 +12,12 @@ mod failure;
 mod failures;
 mod generate;
 mod keygen;
+mod keys;
 mod map;
 mod orders;
 mod output;
-mod partner;
+pub mod partner;
+mod replay;
 mod schemas;
 pub mod serve;
 mod sign;
@@ -76,9 +78,15 @@ pub enum Command {
     /// Read and append the records of a topic
     #[command(subcommand)]
     Events(events::Events),
-    /// Find, explain, replay and dismiss rejected payloads
+    /// Find, explain, replay and dismiss what failed: rejected payloads, calls, translations
     #[command(subcommand)]
     Failures(failures::Failures),
+    /// Replay many failures as one job
+    #[command(subcommand)]
+    Replay(replay::Replay),
+    /// See the keys that wait, release and skip
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// See what operators did
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -110,6 +118,8 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Sign(sign) => done(sign.run(&common, environment, out)),
         Command::Events(events) => done(events.run(&common, environment, out).await),
         Command::Failures(failures) => failures.run(&common, environment, out).await,
+        Command::Replay(replay) => replay.run(&common, environment, out).await,
+        Command::Keys(keys) => keys.run(&common, environment, out).await,
         Command::Audit(audit) => done(audit.run(&common, environment, out).await),
         Command::Orders(orders) => done(orders.run(&common, environment, out).await),
         Command::Schemas(schemas) => done(schemas.run(&common, environment, out).await),
@@ -206,6 +216,29 @@ mod tests {
             ("failures replay 8fc78ce8-6c4a-55d8-aaaa-f149200431d2", false),
             ("failures dismiss 8fc78ce8-6c4a-55d8-aaaa-f149200431d2 --reason R", true),
             ("failures dismiss 8fc78ce8-6c4a-55d8-aaaa-f149200431d2", false),
+            ("replay plan --binding pyxis-north --kind call --since 2h --reason R", true),
+            ("replay plan --binding pyxis-north", false),
+            ("replay plan --state all --reason R", false),
+            ("replay run 8fc78ce8-6c4a-55d8-aaaa-f149200431d2 --rate 5 --canary 3 --most-failed 10 --dry-run", true),
+            ("replay run", false),
+            ("replay status", true),
+            ("replay status 8fc78ce8-6c4a-55d8-aaaa-f149200431d2 --items --state failed --after 7", true),
+            ("replay status --items", false),
+            ("replay cancel 8fc78ce8-6c4a-55d8-aaaa-f149200431d2 --reason R", true),
+            ("replay cancel 8fc78ce8-6c4a-55d8-aaaa-f149200431d2", false),
+            ("keys list --held --binding pyxis-north --limit 5", true),
+            ("keys list --held --retrying", false),
+            ("keys list --topic crossdock.platform --tenant north --after 1.2.ab.t", true),
+            ("keys list --topic t --binding b", false),
+            ("keys show north|pyxis|PYX-1 --from 7", true),
+            ("keys release north|pyxis|PYX-1 --reason R --request-id r", true),
+            ("keys release north|pyxis|PYX-1", false),
+            ("keys skip north|pyxis|PYX-1 42 --reason R", true),
+            ("keys skip north|pyxis|PYX-1 --reason R", false),
+            ("keys purge north|pyxis|PYX-1 --through 57 --reason R", true),
+            ("keys purge north|pyxis|PYX-1 --reason R", false),
+            ("failures list --kind call --state resolved", true),
+            ("failures list --kind phone", false),
             ("audit list --operator anna --action failure.replay --subject s --limit 3", true),
             ("topics plan --output json", true),
             ("topics apply --create-foreign", true),

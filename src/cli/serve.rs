@@ -1,6 +1,7 @@
 //! `crossdock serve`: the gateway itself.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -75,6 +76,7 @@ async fn run_gateway(
 ) -> Result<(), Failure> {
     let folders = layers.folders().map_err(Failure::Configuration)?;
     let adapters = AdapterSet::load(&folders.mappings_dir, &folders.schemas_dir).map_err(Failure::Configuration)?;
+    let adapters = Arc::new(adapters);
     let parameters = adapters.parameters();
     let settings = prepare(&mut layers, &parameters)?;
     let mut report = Report::default();

@@ -2,6 +2,7 @@
 
 mod engines;
 mod janitor;
+mod lanes;
 mod reload;
 mod topics;
 
@@ -16,6 +17,7 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use crate::canonical::draft::INTAKE;
+use crate::canonical::event::STATUS_FAILED;
 use crate::clock::{Clock, SystemClock};
 use crate::config::layers::Layers;
 use crate::config::report::Report;
@@ -25,26 +27,39 @@ use crate::door::{self, Door, Installation};
 use crate::gateway::engines::Engines;
 pub(crate) use crate::gateway::engines::kafka_options;
 use crate::gateway::janitor::Janitor;
+use crate::gateway::lanes::Lanes;
+pub(crate) use crate::gateway::lanes::lane_topics;
 use crate::gateway::reload::{Parts, Reloader};
+use crate::hop;
 use crate::log;
 use crate::normalize::AdapterSet;
 use crate::ops::{self, Ops, Readiness, Traffic};
 use crate::reader::{self, Reader};
 use crate::recovery;
+use crate::recovery::job::{self, Jobs};
+use crate::recovery::keys::{self, Keys};
 use crate::recovery::mappings::Mappings;
 use crate::recovery::replay::{self, Replays};
+use crate::relay;
 use crate::schema::registry::Registry;
 use crate::schema::{self, Catalogue};
 use crate::sequence::{self, Pace, Sequencer};
 use crate::store;
 use crate::telemetry::metrics::Metrics;
 use crate::topics::apply::Refused;
+use crate::translate;
+
+/// How long an answer waits for the outcome of an operator's command.
+const OUTCOME_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often the state of the parts is looked at for readiness and metrics.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// The part of the readiness that reads topics.
 const READER: &str = "reader";
+
+/// The part of the readiness that runs the platform's events and the calls to partners.
+const LANES: &str = "lanes";
 
 /// A running gateway.
 pub struct Gateway {
@@ -59,6 +74,7 @@ pub struct Gateway {
     reloader: Arc<Reloader>,
     reader: Arc<Reader>,
     sequencer: Arc<Sequencer>,
+    lanes: Arc<Lanes>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +97,8 @@ pub enum Error {
     Routes(#[from] door::Error),
     #[error(transparent)]
     Inbound(#[from] reader::Error),
+    #[error(transparent)]
+    Lanes(#[from] lanes::Error),
     #[error("metrics cannot be registered: {0}")]
     Metrics(#[from] prometheus::Error),
 }
@@ -95,7 +113,7 @@ impl Gateway {
     pub async fn start(
         settings: &Settings,
         layers: Layers,
-        adapters: &AdapterSet,
+        adapters: &Arc<AdapterSet>,
         accept_skip: bool,
     ) -> Result<Self, Error> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -131,6 +149,21 @@ impl Gateway {
             mappings: Arc::clone(&mappings),
             append_timeout: settings.door.append_timeout,
         }));
+        let keys = Arc::new(Keys::new(keys::Deps {
+            log: Arc::clone(&log),
+            store: Arc::clone(&store),
+            catalogue: Arc::clone(&catalogue),
+            clock: Arc::clone(&clock),
+            append_timeout: settings.door.append_timeout,
+            outcome_timeout: OUTCOME_TIMEOUT,
+        }));
+        let jobs = Arc::new(Jobs::new(job::Deps {
+            store: Arc::clone(&store),
+            clock: Arc::clone(&clock),
+            replays: Arc::clone(&replays),
+            keys: Arc::clone(&keys),
+            new_id: Arc::new(Uuid::new_v4),
+        }));
         let traffic = Arc::new(Traffic::new(Arc::clone(&metrics)));
         let inbound = reader::Installation::of(adapters, &bindings)?;
         topics::prepare_inbound(&settings.log, log.as_ref(), inbound.topics()).await?;
@@ -144,6 +177,20 @@ impl Gateway {
             retention: settings.log.retention,
             pace: reader::Pace::default(),
         }));
+        let relayed = relay::topics();
+        topics::prepare_inbound(&settings.log, log.as_ref(), relayed).await?;
+        let lanes = lanes::Deps {
+            log: Arc::clone(&log),
+            store: Arc::clone(&store),
+            catalogue: Arc::clone(&catalogue),
+            clock: Arc::clone(&clock),
+            metrics: Arc::clone(&metrics),
+            settings: settings.log.clone(),
+            parked_for: settings.sequence.parked_for,
+            drain: settings.shutdown_timeout / 2,
+            accept_skip,
+        };
+        let lanes = Arc::new(Lanes::start(lanes, adapters, &bindings).await?);
         let parts = Parts {
             door: Arc::clone(&door),
             reader: Arc::clone(&reader),
@@ -151,6 +198,7 @@ impl Gateway {
             log_settings: settings.log.clone(),
             catalogue: Arc::clone(&catalogue),
             mappings,
+            lanes: Arc::clone(&lanes),
         };
         let reloader = Arc::new(Reloader::new(layers, settings, parts));
         let ops = Ops::new(ops::Deps {
@@ -167,7 +215,13 @@ impl Gateway {
             },
             clock: Arc::clone(&clock),
             replays,
+            keys,
+            jobs: Arc::clone(&jobs),
             traffic: Arc::clone(&traffic),
+            targets: {
+                let lanes = Arc::clone(&lanes);
+                Arc::new(move || lanes.targets())
+            },
             stop: rest_stopping.clone(),
         });
         let failures = recovery::index::Deps {
@@ -177,6 +231,9 @@ impl Gateway {
             metrics: Arc::clone(&metrics),
             readiness: Arc::clone(&readiness),
         };
+        let hops =
+            hop::Deps { log: Arc::clone(&log), metrics: Arc::clone(&metrics), readiness: Arc::clone(&readiness) };
+        let relays = relay::start(&hops, &catalogue, &rest_stopping);
         let limits = Limits {
             max_connections: settings.door.max_connections,
             head_timeout: settings.door.read_timeout,
@@ -204,20 +261,25 @@ impl Gateway {
             log: Arc::clone(&log),
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
+            lanes: lanes.named(),
             log_settings: settings.log.clone(),
             store_settings: settings.store.clone(),
         };
-        let tasks = vec![
+        let mut tasks = vec![
             tokio::spawn(keep_tidy(janitor, rest_stopping.clone())),
             tokio::spawn(watch_parts(
                 Arc::clone(&sequencer),
                 Arc::clone(&reader),
+                Arc::clone(&lanes),
                 Arc::clone(&readiness),
                 rest_stopping.clone(),
             )),
             tokio::spawn(watch_traffic(traffic, clock, rest_stopping.clone())),
-            recovery::index::start(failures, rest_stopping.clone()),
+            recovery::index::start(failures.clone(), rest_stopping.clone()),
+            recovery::index::start_dead_letters(failures, lanes.named(), rest_stopping.clone()),
+            job::start(jobs, rest_stopping.clone()),
         ];
+        tasks.extend(relays);
         reader.install(inbound);
         let grace = settings.shutdown_timeout;
         let door_task = tokio::spawn(async move {
@@ -239,6 +301,7 @@ impl Gateway {
             reloader,
             reader,
             sequencer,
+            lanes,
         })
     }
 
@@ -273,6 +336,9 @@ impl Gateway {
         for task in self.tasks {
             let _ = task.await;
         }
+        if tokio::time::timeout_at(deadline, self.lanes.stop()).await.is_err() {
+            warn!("calls did not end in time; they are made again at the next start");
+        }
         if let Ok(sequencer) = Arc::try_unwrap(self.sequencer)
             && tokio::time::timeout_at(deadline, sequencer.stop()).await.is_err()
         {
@@ -290,7 +356,8 @@ async fn catalogue(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Catalo
     let Some(registry) = &settings.registry else { return Ok(catalogue) };
     let registry = Registry::new(registry, Arc::clone(clock)).map_err(schema::Error::Registry)?;
     let catalogue = catalogue.with_registry(registry, Arc::clone(clock));
-    let written: Vec<&str> = sequence::PUBLISHED.into_iter().chain([INTAKE]).collect();
+    let published = sequence::PUBLISHED.into_iter().chain(translate::PUBLISHED);
+    let written: Vec<&str> = published.chain([STATUS_FAILED, INTAKE]).collect();
     catalogue.resolve_when_up(&written).await?;
     Ok(catalogue)
 }
@@ -333,11 +400,13 @@ async fn watch_traffic(traffic: Arc<Traffic>, clock: Arc<dyn Clock>, mut stoppin
 async fn watch_parts(
     sequencer: Arc<Sequencer>,
     reader: Arc<Reader>,
+    lanes: Arc<Lanes>,
     readiness: Arc<Readiness>,
     mut stopping: watch::Receiver<bool>,
 ) {
     loop {
-        for (part, problems) in [(INTAKE, sequencer.problems()), (READER, reader.problems())] {
+        for (part, problems) in [(INTAKE, sequencer.problems()), (READER, reader.problems()), (LANES, lanes.problems())]
+        {
             match problems.as_slice() {
                 [] => readiness.ready(part),
                 problems => readiness.not_ready(part, problems.join("; ")),

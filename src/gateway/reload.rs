@@ -17,6 +17,7 @@ use crate::config::layers::Layers;
 use crate::config::report::Report;
 use crate::config::settings::{LogSettings, Settings};
 use crate::door::{Door, Installation};
+use crate::gateway::lanes::Lanes;
 use crate::gateway::topics;
 use crate::log::EventLog;
 use crate::normalize::manifest::Manifest;
@@ -45,6 +46,7 @@ pub(super) struct Parts {
     pub catalogue: Arc<Catalogue>,
     /// For payloads that are mapped again.
     pub mappings: Arc<Mappings>,
+    pub lanes: Arc<Lanes>,
 }
 
 impl Reloader {
@@ -89,6 +91,7 @@ impl Reloader {
         })?;
         let tenants = tenants(&settings);
         let bindings: Vec<_> = settings.bindings.into_iter().map(Arc::new).collect();
+        let adapters = Arc::new(adapters);
         self.parts.install(&adapters, &bindings).map_err(|mistake| {
             let mut report = Report::default();
             report.add(&folders.mappings_dir, 0, 0, mistake);
@@ -120,12 +123,14 @@ impl Reloader {
 
 impl Parts {
     /// What may refuse comes first: reader and mappings cannot.
-    fn install(&self, adapters: &AdapterSet, bindings: &[Arc<Binding>]) -> Result<(), String> {
+    fn install(&self, adapters: &Arc<AdapterSet>, bindings: &[Arc<Binding>]) -> Result<(), String> {
         let text = |mistake: &dyn fmt::Display| mistake.to_string();
         let inbound = reader::Installation::of(adapters, bindings).map_err(|mistake| text(&mistake))?;
         let prepare = topics::prepare_inbound(&self.log_settings, self.log.as_ref(), inbound.topics());
         Handle::current().block_on(prepare).map_err(|mistake| text(&mistake))?;
         let routes = Installation::of(adapters, bindings).map_err(|mistake| text(&mistake))?;
+        // The lanes may refuse a target, and change nothing then.
+        Handle::current().block_on(self.lanes.install(adapters, bindings)).map_err(|mistake| text(&mistake))?;
         self.door.install(routes).map_err(|mistake| text(&mistake))?;
         self.reader.install(inbound);
         self.mappings.install(adapters, bindings);

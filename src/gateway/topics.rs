@@ -3,31 +3,64 @@
 use tracing::{info, warn};
 
 use crate::config::settings::{LogEngine, LogSettings};
-use crate::gateway::Error;
+use crate::driver::Topics;
 use crate::gateway::engines::kafka_options;
+use crate::gateway::{Error, lanes};
 use crate::log::kafka::admin::TopicAdmin;
 use crate::log::{self, EventLog};
 use crate::topics;
-use crate::topics::apply::{self, Approved};
+use crate::topics::apply::{self, Approved, Refused};
 use crate::topics::plan::{Difference, State};
 
-/// Makes what is missing. On Kafka a topic that is there is never changed in passing: one that needs a person stops
-/// the start, and one that `crossdock topics apply` would set right is told.
+/// Makes what is missing of everything but the lanes' own. On Kafka a topic that is there is never changed in passing:
+/// one that needs a person stops the start, and one that `crossdock topics apply` would set right is told.
 ///
 /// # Errors
 /// [`Error::Topics`] names what is refused and why; [`Error::Log`] if the log cannot be asked, or does not let this user
 /// make a topic.
 pub(super) async fn prepare(settings: &LogSettings, log: &dyn EventLog) -> Result<(), Error> {
-    let topics = topics::own(settings);
+    let existing = log.topics().await?;
+    for topic in topics::shared(settings).into_iter().filter(|topic| !existing.contains_key(&topic.name)) {
+        log.create_topic(&topic.spec()).await?;
+    }
+    match make(settings, log, topics::own(settings, [])).await? {
+        Ok(()) => Ok(()),
+        Err(refused) => Err(refused.into()),
+    }
+}
+
+/// As [`prepare`], of the lanes.
+///
+/// # Errors
+/// As [`prepare`].
+pub(super) async fn prepare_lanes(
+    settings: &LogSettings,
+    log: &dyn EventLog,
+    lanes: &[Topics],
+) -> Result<(), lanes::Error> {
+    match make(settings, log, topics::of_lanes(settings, lanes)).await? {
+        Ok(()) => Ok(()),
+        Err(refused) => Err(refused.into()),
+    }
+}
+
+async fn make(
+    settings: &LogSettings,
+    log: &dyn EventLog,
+    topics: Vec<topics::Topic>,
+) -> Result<Result<(), Refused>, log::Error> {
     let LogEngine::Kafka(kafka) = &settings.engine else {
         for topic in topics {
             log.create_topic(&topic.spec()).await?;
         }
-        return Ok(());
+        return Ok(Ok(()));
     };
     let admin = TopicAdmin::new(kafka_options(kafka))?;
     let plan = apply::compare(&admin, &topics).await?;
-    let approved = Approved::new(&plan)?;
+    let approved = match Approved::new(&plan) {
+        Ok(approved) => approved,
+        Err(refused) => return Ok(Err(refused)),
+    };
     for comparison in &plan {
         let topic = comparison.topic.name.as_str();
         for Difference { setting, found, expected } in &comparison.changes {
@@ -37,7 +70,7 @@ pub(super) async fn prepare(settings: &LogSettings, log: &dyn EventLog) -> Resul
             info!(topic, "topic is missing and will be made");
         }
     }
-    Ok(apply::make_missing(&admin, approved).await?)
+    apply::make_missing(&admin, approved).await.map(Ok)
 }
 
 /// Makes those of the inbound `topics` that are missing on the embedded log, where nobody else could. On Kafka they belong
@@ -85,12 +118,15 @@ mod tests {
             group_commit_delay: Duration::ZERO,
         };
 
+        let lanes = [Topics::of("crossdock.platform", [hour], []).expect("few delays")];
+
         for _start in 0..2 {
             prepare(&settings, log.as_ref()).await.expect("made");
+            prepare_lanes(&settings, log.as_ref(), &lanes).await.expect("made");
 
             let found = log.topics().await.expect("topics");
-            let expected = topics::own(&settings).into_iter().map(|topic| (topic.name, 3));
-            assert_eq!(found, expected.collect());
+            let expected = topics::own(&settings, &lanes).into_iter().chain(topics::shared(&settings));
+            assert_eq!(found, expected.map(|topic| (topic.name, 3)).collect());
         }
     }
 }

@@ -1,14 +1,18 @@
 //! The metrics. Names are a promise to whoever alerts on them: a test lists them all.
 
+use std::sync::{Mutex, PoisonError};
+
 use prometheus::{
     Encoder as _, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
 
-/// All metrics of one gateway. Cheap to share by reference; every update is an atomic.
+/// All metrics of one gateway. Cheap to share by reference; an update is an atomic.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    /// Held by whoever writes several values that belong together, and by whoever reads them all.
+    together: Mutex<()>,
     /// Requests answered by the door, by route and status.
     pub door_requests: IntCounterVec,
     /// From the end of the body to the answer, by route.
@@ -20,7 +24,8 @@ pub struct Metrics {
     pub rejections: IntCounterVec,
     /// Messages by binding and outcome, counted when their decision is committed.
     pub outcomes: IntCounterVec,
-    /// Records of a lane topic by state; `taken` equals the sum of the others at every scrape.
+    /// Records of a lane topic by state; `taken` equals the sum of the others at every scrape. Written by
+    /// [`Self::set_lane_records`].
     pub lane_records: IntGaugeVec,
     /// Records not yet taken, by group, topic and partition.
     pub lag: IntGaugeVec,
@@ -36,10 +41,26 @@ pub struct Metrics {
     pub reader_pauses: IntCounterVec,
     /// 1 while a lane runs, 0 while it recovers or waits, by topic and partition.
     pub lane_running: IntGaugeVec,
+    /// Attempts of lanes that are over, by topic and outcome.
+    pub lane_attempts: IntCounterVec,
+    /// Decisions committed, by topic and ruling.
+    pub lane_decisions: IntCounterVec,
+    /// Letters written to `dlq.<topic>`, by topic and disposition.
+    pub lane_dead_letters: IntCounterVec,
+    /// Of one lane, by topic, partition and figure: `outstanding` records, `held_keys`, attempts `running`.
+    pub lane_figures: IntGaugeVec,
+    /// Decisions of one commit, by topic.
+    pub lane_batch_decisions: HistogramVec,
     /// Failures nobody has done anything about, by binding and `error_code`.
     pub open_failures: IntGaugeVec,
     /// Rejected payloads that operators had mapped again, by binding and what the mapping said.
     pub replays: IntCounterVec,
+    /// Requests to a binding's system, by what came of them.
+    pub calls: IntCounterVec,
+    /// From the first byte sent to the end of the answer, by binding.
+    pub call_seconds: HistogramVec,
+    /// Of a binding's system: 0 closed, 1 half-open, 2 open.
+    pub breaker_state: IntGaugeVec,
     /// One call of the log or the store, by operation.
     pub engine_seconds: HistogramVec,
     pub engine_errors: IntCounterVec,
@@ -122,6 +143,25 @@ impl Metrics {
                 &["group", "topic", "cause"],
             )?,
             lane_running: gauges("crossdock_lane_running", "1 while the lane runs", &["topic", "partition"])?,
+            lane_attempts: counters("crossdock_lane_attempts_total", "Attempts that are over", &["topic", "outcome"])?,
+            lane_decisions: counters("crossdock_lane_decisions_total", "Decisions committed", &["topic", "ruling"])?,
+            lane_dead_letters: counters(
+                "crossdock_lane_dead_letters_total",
+                "Letters written to the dead letters",
+                &["topic", "disposition"],
+            )?,
+            lane_figures: gauges(
+                "crossdock_lane_figures",
+                "Outstanding records, held keys and attempts running of a lane",
+                &["topic", "partition", "figure"],
+            )?,
+            lane_batch_decisions: {
+                let buckets = vec![0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0];
+                let opts = HistogramOpts::new("crossdock_lane_batch_decisions", "Decisions of one commit");
+                let metric = HistogramVec::new(opts.buckets(buckets), &["topic"])?;
+                registry.register(Box::new(metric.clone()))?;
+                metric
+            },
             open_failures: gauges(
                 "crossdock_open_failures",
                 "Failures nobody has done anything about",
@@ -131,6 +171,21 @@ impl Metrics {
                 "crossdock_replays_total",
                 "Rejected payloads mapped again and taken in",
                 &["binding", "outcome"],
+            )?,
+            calls: counters(
+                "crossdock_calls_total",
+                "Requests to a binding's system, by what came of them",
+                &["binding", "result"],
+            )?,
+            call_seconds: seconds(
+                "crossdock_call_duration_seconds",
+                "From the first byte sent to the end of the answer",
+                &["binding"],
+            )?,
+            breaker_state: gauges(
+                "crossdock_breaker_state",
+                "Breaker of a binding's system: 0 closed, 1 half-open, 2 open",
+                &["binding"],
             )?,
             engine_seconds: seconds("crossdock_engine_duration_seconds", "One call of an engine", &["operation"])?,
             engine_errors: counters("crossdock_engine_errors_total", "Failed calls of an engine", &["operation"])?,
@@ -145,14 +200,28 @@ impl Metrics {
                 &["topic"],
             )?,
             build_info,
+            together: Mutex::default(),
             registry,
         })
+    }
+
+    /// Sets [`Self::lane_records`] of `topic`, all states at once.
+    pub fn set_lane_records<'a>(&self, topic: &str, records: impl IntoIterator<Item = (&'a str, u64)>) {
+        let _together = self.together.lock().unwrap_or_else(PoisonError::into_inner);
+        for (state, count) in records {
+            let gauge = self.lane_records.with_label_values(&[topic, state]);
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
     }
 
     /// Prometheus text format, version 0.0.4.
     pub fn render(&self) -> Result<String, prometheus::Error> {
         let mut text = Vec::new();
-        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        let families = {
+            let _together = self.together.lock().unwrap_or_else(PoisonError::into_inner);
+            self.registry.gather()
+        };
+        TextEncoder::new().encode(&families, &mut text)?;
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
 }

@@ -17,9 +17,11 @@ mod tests;
 use std::time::Duration;
 
 use crate::canonical::draft::INTAKE;
+use crate::canonical::event::{FAILED_EVENTS, STATUS_FAILED};
 use crate::config::settings::{LogEngine, LogSettings};
+use crate::driver::Topics as LaneTopics;
 use crate::log::TopicSpec;
-use crate::sequence;
+use crate::{sequence, translate};
 
 /// A draft carries the payload (up to 10 MiB) and the canonical order made of it.
 const INTAKE_RECORD_BYTES: usize = 16 << 20;
@@ -49,7 +51,7 @@ pub enum Role {
     Intake,
     /// Failed records on their way back to their lane.
     Retry,
-    /// The failed head of each key that waits for an operator; one record a key.
+    /// Records whose key waits for an operator or a second round; compacted, a copy a record.
     Held,
     /// Operators' commands to a lane.
     Control,
@@ -108,19 +110,34 @@ impl Topic {
     }
 }
 
-/// Every topic that must exist before the door opens: those this gateway writes.
-pub fn own(settings: &LogSettings) -> Vec<Topic> {
+/// Every topic that must exist before the door opens: those this gateway alone writes. `lanes`: the lanes' topics beside
+/// the intake.
+pub fn own<'a>(settings: &LogSettings, lanes: impl IntoIterator<Item = &'a LaneTopics>) -> Vec<Topic> {
     let mut topics = vec![
         Topic::new(INTAKE, Role::Intake, settings),
         Topic::new(sequence::dead_letters(), Role::DeadLetter, settings),
     ];
-    topics.extend(sequence::PUBLISHED.map(|name| Topic::new(name, Role::Published, settings)));
+    let published = sequence::PUBLISHED.into_iter().chain([STATUS_FAILED]);
+    topics.extend(published.map(|name| Topic::new(name, Role::Published, settings)));
+    topics.extend(of_lanes(settings, lanes));
     topics
+}
+
+/// The topics of `lanes` alone.
+pub fn of_lanes<'a>(settings: &LogSettings, lanes: impl IntoIterator<Item = &'a LaneTopics>) -> Vec<Topic> {
+    let all = lanes.into_iter().flat_map(LaneTopics::all);
+    all.map(|(name, role)| Topic::new(&*name, role, settings)).collect()
+}
+
+/// Topics this gateway writes as others do: it makes them where they are missing, and leaves them as they are.
+pub fn shared(settings: &LogSettings) -> Vec<Topic> {
+    let names = translate::PUBLISHED.into_iter().chain([FAILED_EVENTS]);
+    names.map(|name| Topic::new(name, Role::Published, settings)).collect()
 }
 
 /// Every topic of others that the contracts let this gateway read.
 pub fn foreign(settings: &LogSettings) -> Vec<Topic> {
-    let own = own(settings);
+    let own = own(settings, []);
     let others = foreign::READ.iter().filter(|(name, _)| own.iter().all(|topic| topic.name != *name));
     others.map(|(name, group)| Topic::new(*name, Role::Foreign { group }, settings)).collect()
 }

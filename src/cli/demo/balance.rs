@@ -14,19 +14,23 @@ use crate::cli::client;
 use crate::cli::demo::told::Ink;
 use crate::cli::partner::Observer;
 
+/// What the topics of the records for partners begin with.
+const OUT: &str = "crossdock.out.";
 const TOPICS: [&str; 5] = [ORDER_RECEIVED, ORDER_UPDATED, ORDER_CANCELLED, ORDER_NORMALIZED, ORDER_FAILED];
 
 /// What is on its way is given so long to arrive.
 const SETTLED_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Columns of a list.
-const LINE: usize = 100;
+const LINE: usize = 98;
 
 /// One look at all of it.
 #[derive(Debug, Default)]
 pub struct Balance {
     /// Records of the lanes by state; `taken` is the sum of the others.
     lanes: BTreeMap<String, u64>,
+    /// The same of the records for partners.
+    out: BTreeMap<String, u64>,
     outcomes: BTreeMap<String, u64>,
     events: BTreeMap<&'static str, u64>,
     /// Deliveries the door refused, by class.
@@ -71,6 +75,12 @@ impl Balance {
             read,
             ..Self::default()
         };
+        let topics = metrics.by("crossdock_lane_records", &[], "topic");
+        for topic in topics.keys().filter(|topic| topic.starts_with(OUT)) {
+            for (state, records) in metrics.by("crossdock_lane_records", &[("topic", topic)], "state") {
+                *balance.out.entry(state).or_default() += records;
+            }
+        }
         for topic in TOPICS {
             let found = observer.events(topic, "").await?;
             balance.events.insert(topic, found.events);
@@ -87,7 +97,9 @@ impl Balance {
         let state = |name: &str| self.lanes.get(name).copied().unwrap_or_default();
         let outcome = |name: &str| self.outcomes.get(name).copied().unwrap_or_default();
         let events = |topic: &str| self.events.get(topic).copied().unwrap_or_default();
-        let settled = self.lanes.iter().filter(|(name, _)| *name != "taken").map(|(_, records)| records).sum();
+        let others = |lanes: &BTreeMap<String, u64>| {
+            lanes.iter().filter(|(name, _)| *name != "taken").map(|(_, records)| records).sum()
+        };
         let is_stored = |code: &&String| !matches!(code.as_str(), "AUTHENTICATION_FAILED" | "PAYLOAD_TOO_LARGE");
         let refused: u64 = self.rejections.iter().filter(|(code, _)| is_stored(code)).map(|(_, count)| count).sum();
         vec![
@@ -95,7 +107,11 @@ impl Balance {
                 left: ("deliveries stored + records read from topics", self.accepted + refused + self.read),
                 right: ("records taken", state("taken")),
             },
-            Equation { left: ("records taken", state("taken")), right: ("applied + parked", settled) },
+            Equation { left: ("records taken", state("taken")), right: ("applied + parked", others(&self.lanes)) },
+            Equation {
+                left: ("records for partners taken", self.out.get("taken").copied().unwrap_or_default()),
+                right: ("applied + held + dead + …", others(&self.out)),
+            },
             Equation {
                 left: ("accepted + suppressed", outcome("accepted") + outcome("suppressed")),
                 right: (
@@ -123,11 +139,12 @@ impl Balance {
         let mut text = format!("{}\n", ink.bold("Balance"));
         for (name, line) in [
             ("records", of(&self.lanes)),
+            ("for partners", of(&self.out)),
             ("outcomes", of(&self.outcomes)),
             ("events", events.replace("integration.sales.", "")),
             ("rejections", of(&self.rejections)),
         ] {
-            text += &format!("  {name:<12}{}\n", wrapped(&line));
+            text += &format!("  {name:<14}{}\n", wrapped(&line));
         }
         for equation in self.equations() {
             let line = equation.to_string();
@@ -141,6 +158,7 @@ impl Balance {
         json!({"balance": {
             "holds": self.holds(),
             "records": self.lanes,
+            "records_for_partners": self.out,
             "outcomes": self.outcomes,
             "events": self.events,
             "rejections": self.rejections,
@@ -168,7 +186,7 @@ fn wrapped(list: &str) -> String {
     for item in list.split_inclusive(", ") {
         if column > 0 && column + item.len() > LINE {
             text.truncate(text.trim_end().len());
-            text += "\n              ";
+            text += "\n                ";
             column = 0;
         }
         column += item.len();
@@ -185,6 +203,7 @@ mod tests {
         let map = |pairs: &[(&str, u64)]| pairs.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
         Balance {
             lanes: map(&[("taken", 9), ("applied", 8), ("parked", 1)]),
+            out: map(&[("taken", 4), ("applied", 2), ("held", 2)]),
             outcomes: map(&[("accepted", 4), ("duplicate", 1), ("parked", 1), ("rejected", 3)]),
             events: [(ORDER_RECEIVED, 2), (ORDER_UPDATED, 1), (ORDER_CANCELLED, 1), (ORDER_NORMALIZED, 3)].into(),
             rejections: map(&[("AUTHENTICATION_FAILED", 5), ("PAYLOAD_TOO_LARGE", 5), ("UNKNOWN_CODE", 3)]),
@@ -197,7 +216,8 @@ mod tests {
     #[test]
     fn it_holds_only_if_every_sum_does() {
         assert!(balance().holds(), "{:?}", balance().equations());
-        let breaks: [fn(&mut Balance); 6] = [
+        let breaks: [fn(&mut Balance); 7] = [
+            |balance| *balance.out.entry("held".to_owned()).or_default() += 1,
             |balance| *balance.lanes.entry("applied".to_owned()).or_default() += 1,
             |balance| balance.accepted += 1,
             |balance| *balance.rejections.entry("UNKNOWN_CODE".to_owned()).or_default() += 1,

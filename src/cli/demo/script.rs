@@ -1,6 +1,7 @@
 //! What the two partner systems send, in which order, and why it is worth seeing.
 
 use crate::canonical::rejection::Code;
+use crate::cli::demo::way_out;
 use crate::cli::partner::oracle::Way;
 use crate::cli::partner::{Flaw, Kind, Message, Sample};
 
@@ -91,10 +92,21 @@ fn bad(partners: &[&Sample]) -> Vec<Step> {
     steps.collect()
 }
 
+/// The order of that number, of a partner with this adapter.
+pub fn order_id(adapter: &str, number: u32) -> String {
+    format!("{}-DEMO-{number}", adapter.to_uppercase())
+}
+
+/// The orders the platform has something to say about.
+pub fn spoken_of(partners: &[&Sample]) -> Vec<Step> {
+    let because = "The platform will say what becomes of it.";
+    let orders = [(0, way_out::KNOWN), (0, way_out::UNKNOWN), (1, way_out::KNOWN)];
+    orders.map(|(partner, order)| step(partners, partner, order, Kind::Created, "new order", because)).into()
+}
+
 fn step(partners: &[&Sample], partner: usize, order: u32, kind: Kind, sends: &str, because: &'static str) -> Step {
     let name = partners.get(partner).map_or("", |sample| &sample.adapter);
-    let order_id = format!("{}-DEMO-{order}", name.to_uppercase());
-    let message = Message { order_id, created_s: order, kind, flaw: Flaw::None };
+    let message = Message { order_id: order_id(name, order), created_s: order, kind, flaw: Flaw::None };
     Step { partner, way: Way::Http, message, sends: sends.to_owned(), because }
 }
 

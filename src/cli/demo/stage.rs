@@ -8,9 +8,10 @@ use tokio::time::Instant;
 
 use crate::canonical::event::ORDER_FAILED;
 use crate::cli::client;
-use crate::cli::demo::script::Step;
+use crate::cli::demo::script::{self, Step};
 use crate::cli::partner::oracle::{Effect, Order, Way};
-use crate::cli::partner::{Answer, Observer, Sample, Sender};
+use crate::cli::partner::{Answer, Observer, Receiver, Sample, Sender};
+use crate::clock::{Clock as _, SystemClock};
 
 /// A decision is made some milliseconds after the answer.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -31,6 +32,10 @@ pub struct Stage {
 pub struct Partner {
     pub sample: Sample,
     pub sender: Sender,
+    /// Is called.
+    pub receiver: Receiver,
+    /// The binding's name.
+    pub binding: String,
     pub source_key: String,
 }
 
@@ -62,6 +67,11 @@ pub struct Decision {
 impl Stage {
     pub fn new(partners: Vec<Partner>, observer: Observer, tenant: &str) -> Self {
         Self { partners, observer, tenant: tenant.to_owned(), appended: 0, orders: BTreeMap::new() }
+    }
+
+    /// Epoch milliseconds.
+    pub fn now_ms(&self) -> i64 {
+        SystemClock.now_ms()
     }
 
     /// Whether the gateway reads the first partner's topics.
@@ -129,6 +139,13 @@ impl Stage {
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+}
+
+impl Partner {
+    /// Its order of that number.
+    pub fn order_id(&self, number: u32) -> String {
+        script::order_id(&self.sample.adapter, number)
     }
 }
 

@@ -31,7 +31,7 @@ impl Ink {
         self.paint("32", text)
     }
 
-    fn yellow(self, text: &str) -> String {
+    pub fn yellow(self, text: &str) -> String {
         self.paint("33", text)
     }
 
@@ -108,7 +108,8 @@ fn told(answer: &Answer) -> String {
     }
 }
 
-fn row(from: &str, sends: &str, outcome: &str, published: &str) -> String {
+/// A line of four columns.
+pub fn row(from: &str, sends: &str, outcome: &str, published: &str) -> String {
     format!("{from:<6} {sends:<27} {outcome:<49} {published}").trim_end().to_owned()
 }
 

@@ -115,6 +115,17 @@ impl Observer {
         let request = self.client.request(Method::POST, &["events", topic], &[]).json(&record);
         self.client.send(request, "application/json").await.map(drop)
     }
+
+    /// The same, with `value` as framed Avro.
+    ///
+    /// # Errors
+    /// As [`Self::append`], or the value is none of `schema`.
+    pub async fn append_avro(&self, topic: &str, key: &str, schema: &str, value: &Value) -> Result<(), client::Error> {
+        let value = STANDARD.encode(value.to_string());
+        let record = json!({"key": key, "encoding": "avro", "schema": schema, "value_base64": value});
+        let request = self.client.request(Method::POST, &["events", topic], &[]).json(&record);
+        self.client.send(request, "application/json").await.map(drop)
+    }
 }
 
 impl Metrics {

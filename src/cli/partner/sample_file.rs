@@ -107,10 +107,10 @@ mod tests {
     fn mistakes(text: &str, payloads: &[&str]) -> Vec<String> {
         let folder = tempfile::tempdir().expect("a folder");
         let adapter = folder.path().join("pyxis");
-        for part in ["tables", FOLDER] {
+        for part in ["tables", "calls", FOLDER] {
             fs::create_dir_all(adapter.join(part)).expect("a folder");
         }
-        for part in ["", "tables"] {
+        for part in ["", "tables", "calls"] {
             for entry in fs::read_dir(Path::new("mappings/pyxis").join(part)).expect("a folder") {
                 let entry = entry.expect("an entry");
                 if entry.path().is_file() {

@@ -36,7 +36,7 @@ impl Sender {
     /// `credentials`: of the binding it sends as.
     ///
     /// # Errors
-    /// [`client::Error::Setup`] if the HTTP client cannot be made.
+    /// `client::Error::Setup` if the HTTP client cannot be made.
     pub fn new(door: Url, credentials: Credentials) -> Result<Self, client::Error> {
         Ok(Self { http: client::http(&door)?, door, credentials })
     }

@@ -120,6 +120,19 @@ impl TopicAdmin {
         Ok(Cluster { brokers: brokers.len(), replication })
     }
 
+    /// Names of all topics this user may see.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if no broker answers in time.
+    pub async fn names(&self) -> Result<BTreeSet<String>, Error> {
+        self.ask(|consumer, timeout| {
+            let metadata = consumer.fetch_metadata(None, timeout).map_err(unavailable)?;
+            let topics = metadata.topics().iter().filter(|topic| topic.error().is_none());
+            Ok(topics.map(|topic| topic.name().to_owned()).collect())
+        })
+        .await
+    }
+
     /// Those of `names` that exist and that this user may see.
     ///
     /// # Errors

@@ -36,7 +36,7 @@ impl Cluster {
     /// One of every role, and this gateway's own.
     fn topics(&self) -> Vec<Topic> {
         let roles = ROLES.iter().filter(|role| role.is_own()).map(|role| self.topic(role.name(), *role));
-        let own = own(&settings()).into_iter().map(|topic| self.topic(&topic.name, topic.role));
+        let own = own(&settings(), []).into_iter().map(|topic| self.topic(&topic.name, topic.role));
         roles.chain(own).collect()
     }
 
@@ -97,11 +97,11 @@ async fn what_is_missing_is_made_and_then_the_same() {
     let topics = cluster.topics();
     let foreign = cluster.topic("foreign", Role::Foreign { group: "readers" });
     let all: Vec<_> = topics.iter().chain([&foreign]).cloned().collect();
-    assert_eq!(states(&cluster.plan(&all).await), [State::Missing; 14]);
+    assert_eq!(states(&cluster.plan(&all).await), [State::Missing; 15]);
 
     cluster.apply(&all).await;
 
-    assert_eq!(states(&cluster.plan(&topics).await), [State::Same; 13]);
+    assert_eq!(states(&cluster.plan(&topics).await), [State::Same; 14]);
     assert_eq!(states(&cluster.plan(std::slice::from_ref(&foreign)).await), [State::Missing]);
     let before = cluster.admin.describe(topics.iter().map(|topic| topic.name.clone()).collect()).await.unwrap();
     cluster.apply(&all).await;
