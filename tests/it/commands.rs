@@ -56,6 +56,31 @@ fn map_takes_the_json_of_a_record_that_only_topics_bring() {
 }
 
 #[test]
+fn map_shows_the_request_an_event_causes() {
+    let event = "mappings/pyxis/cases/told_scheduled_with_its_date/input.json";
+
+    let told = in_repository(crossdock().args(["map", "pyxis", "status", "--output", "json"]).arg(event));
+    let text = in_repository(crossdock().args(["map", "pyxis", "status"]).arg(event));
+
+    let told: Value = serde_json::from_slice(&told.stdout).expect("JSON");
+    let text = String::from_utf8_lossy(&text.stdout);
+    assert_eq!(told["outcome"], "call", "{told}");
+    assert_eq!(told["body"]["new_status"], "SCHEDULED");
+    assert!(text.starts_with("POST "), "{text}");
+    assert!(text.contains("/webhooks/fsm/service-order-status\nContent-Type: application/json\n"), "{text}");
+}
+
+#[test]
+fn map_says_skipped_where_there_is_nothing_to_tell() {
+    let event = "mappings/tempo/cases/told_visit_yes_is_no_news/input.json";
+
+    let told = in_repository(crossdock().args(["map", "tempo", "tv-outcome"]).arg(event));
+
+    assert!(told.status.success());
+    assert_eq!(String::from_utf8_lossy(&told.stdout), "skipped\n");
+}
+
+#[test]
 fn map_of_what_is_no_record_exits_65_and_says_why() {
     let native = "mappings/pyxis/cases/order/input.json";
 

@@ -56,6 +56,13 @@ fn everything_comes_out_as_the_script_says_and_the_balance_holds() {
     for outcome in ["accepted", "duplicate", "stale", "parked", "suppressed", "rejected"] {
         assert!(outcomes.contains(&&Value::from(outcome)), "{outcome} in {outcomes:?}");
     }
+    let calls: Vec<_> = lines.iter().filter_map(|line| line["calls"].as_array()).collect();
+    let answers: Vec<Vec<_>> =
+        calls.iter().map(|calls| calls.iter().filter_map(|call| call["status"].as_u64()).collect()).collect();
+    assert_eq!(answers, [vec![204], vec![], vec![503, 204], vec![404], vec![], vec![204]], "{text}");
+    let retried = calls[2];
+    assert_eq!(retried[0]["idempotency_key"], retried[1]["idempotency_key"], "{text}");
+    assert_eq!(balance["balance"]["records_for_partners"]["held"], 2, "{balance}");
 }
 
 #[test]
@@ -91,7 +98,7 @@ fn it_stays_up_the_printed_commands_work_and_ctrl_c_ends_it_with_a_balance() {
     let mut demo = Running(command.spawn().expect("the binary can be started"));
     let mut printed = BufReader::new(demo.0.stdout.take().expect("stdout is a pipe"));
     let (mut commands, mut line) = (Vec::new(), String::new());
-    while !line.starts_with("Ctrl-C") {
+    while !line.contains("Ctrl-C") {
         line.clear();
         assert_ne!(printed.read_line(&mut line).expect("text"), 0, "the demo ended: {commands:?}");
         commands.extend(line.strip_prefix("  ").filter(|line| line.contains("--data-dir")).map(str::to_owned));
@@ -104,17 +111,29 @@ fn it_stays_up_the_printed_commands_work_and_ctrl_c_ends_it_with_a_balance() {
         String::from_utf8(run.stdout).expect("text")
     };
     let (journey, events, answer) = (paste("orders show"), paste("events tail"), paste("curl"));
+    let (failures, held, released) = (paste("failures list"), paste("keys list"), paste("keys release"));
+    let mut calls = Vec::new();
+    while calls.len() < 2 {
+        line.clear();
+        assert_ne!(printed.read_line(&mut line).expect("text"), 0, "the demo ended: {calls:?}");
+        calls.extend(line.contains("PYXIS-DEMO-51").then(|| line.clone()));
+    }
     let interrupted = Command::new("kill").args(["-INT", &demo.0.id().to_string()]).status();
 
     assert!(interrupted.is_ok_and(|status| status.success()));
     assert!(journey.contains("cancelled: accepted"), "{journey}");
     assert_eq!(events.lines().count(), 3, "{events}");
+    assert!(failures.contains("PYXIS-DEMO-51"), "{failures}");
+    assert!(held.contains("north|pyxis|PYXIS-DEMO-51") && held.contains("held"), "{held}");
+    assert!(released.starts_with("done"), "{released}");
+    // The one that was held, then what waited behind it.
+    assert!(calls[0].contains("attempt 2: 204") && calls[1].contains("to pyxis: 204"), "{calls:?}");
     let answer: Value = serde_json::from_str(&answer).expect("the answer is JSON");
     assert_eq!(answer["status"], "RECEIVED", "{answer}");
     let mut rest = String::new();
     printed.read_to_string(&mut rest).expect("text");
     assert!(demo.0.wait().expect("it ends").success(), "{rest}");
-    assert!(rest.contains("balance holds") && rest.contains("order_received 4"), "{rest}");
+    assert!(rest.contains("balance holds") && rest.contains("order_received 7"), "{rest}");
     let folder = commands[0].split_whitespace().skip_while(|word| *word != "--data-dir").nth(1).expect("a folder");
     assert!(!std::path::Path::new(folder).exists(), "{folder} is left");
 }

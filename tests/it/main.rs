@@ -18,7 +18,9 @@ mod interop;
 mod kills;
 #[cfg(all(feature = "test-kafka", feature = "test-postgres"))]
 mod offset_resets;
+mod operators;
 mod order_state;
+mod outbound;
 #[cfg(all(feature = "test-kafka", feature = "test-postgres", feature = "test-registry"))]
 mod registry_outage;
 mod reloading;

@@ -66,7 +66,7 @@ async fn topics_of_others_are_read_on_kafka_as_on_the_built_in_log() {
 }
 
 /// What the owners of those topics do.
-fn create_topics_of_others(gateway: &Gateway) {
+pub fn create_topics_of_others(gateway: &Gateway) {
     let applied = gateway.command(&["topics", "apply", "--create-foreign"]).output().expect("it runs");
     assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
 }

@@ -339,7 +339,7 @@ impl Client {
         self.journey_until(order, |steps| steps.len() >= count).await;
     }
 
-    async fn journey_until(&self, order: &str, is_so: impl Fn(&[Value]) -> bool) {
+    pub async fn journey_until(&self, order: &str, is_so: impl Fn(&[Value]) -> bool) {
         let wait = async { while !self.order(order).await["journey"].as_array().is_some_and(|steps| is_so(steps)) {} };
         let in_time = tokio::time::timeout(PATIENCE, wait).await;
         assert!(in_time.is_ok(), "{}", self.order(order).await);

@@ -42,6 +42,9 @@ pub struct Options {
     pub adapters: Option<PathBuf>,
     /// Requests per minute of `pyxis-north`; 0 is no limit.
     pub rate_limit_per_minute: u32,
+    /// Where Pyxis and Tempo are called; nobody is there by default.
+    pub pyxis_url: Option<String>,
+    pub tempo_url: Option<String>,
 }
 
 /// A running gateway. Dropping it kills the process.
@@ -201,6 +204,9 @@ fn ready(line: &str) -> Option<(String, String)> {
 /// The configuration the tests run on.
 fn configuration(directory: &Path, options: &Options) -> String {
     let (top, rate) = (&options.top, options.rate_limit_per_minute);
+    let nowhere = "http://127.0.0.1:9";
+    let (pyxis_url, tempo_url) =
+        (options.pyxis_url.as_deref().unwrap_or(nowhere), options.tempo_url.as_deref().unwrap_or(nowhere));
     let data = directory.join("data");
     let root = options.adapters.as_deref().unwrap_or(root());
     format!(
@@ -231,7 +237,7 @@ countries = ["FR", "ES", "IT", "PL"]
 bu_codes = ["BU_FR_HOME", "BU_ES_HOME", "BU_IT_HOME", "BU_PL_HOME"]
 signing_secret = ["env:TEST_SECRET", "env:TEST_OLD_SECRET"]
 bearer_tokens = "env:TEST_BEARER"
-base_url = "http://127.0.0.1:9"
+base_url = "{pyxis_url}"
 outbound_token = "env:TEST_BEARER"
 rate_limit_per_minute = {rate}
 
@@ -256,7 +262,7 @@ countries = ["ES", "IT"]
 bu_codes = ["BU_ES_DIY", "BU_IT_HOME"]
 signing_secret = "env:TEST_TEMPO_SECRET"
 bearer_tokens = "env:TEST_TEMPO_BEARER"
-base_url = "http://127.0.0.1:9"
+base_url = "{tempo_url}"
 outbound_token = "env:TEST_TEMPO_BEARER"
 rate_limit_per_minute = 0
 "#,
