@@ -5,12 +5,16 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::hop;
 use super::load::{BEARER, SECRET};
 
 const OPERATOR: &str = "bench-operator-token-of-the-bench";
+/// Where nobody listens: the partner of a process that calls none.
+const NOBODY: &str = "http://127.0.0.1:9";
 /// Longest wait for anything that must happen.
 const PATIENCE: Duration = Duration::from_secs(120);
 const METRICS: &str = "/metrics";
@@ -32,14 +36,29 @@ impl Process {
     /// that choose them, none for the embedded ones. `first_order` orders of [`load`](super::load) were taken before.
     pub async fn gateway(directory: &Path, engines: &str, first_order: usize) -> Self {
         let process = Self::starting(directory, engines, first_order);
-        process.wait_for("/readyz", |_| true).await;
+        process.ready().await;
         process
     }
 
     /// The gateway as soon as it takes orders: its lanes may still be starting.
     pub fn starting(directory: &Path, engines: &str, first_order: usize) -> Self {
+        Self::serve(&configure(directory, engines, NOBODY), first_order)
+    }
+
+    /// The same, whose binding's partner is at `partner`, a URL. `settings`: lines of its configuration, as for
+    /// [`Self::gateway`].
+    pub fn calling(directory: &Path, settings: &str, partner: &str) -> Self {
+        Self::serve(&configure(directory, settings, partner), 0)
+    }
+
+    /// Waits until all of it is ready.
+    pub async fn ready(&self) {
+        self.wait_for("/readyz", |_| true).await;
+    }
+
+    fn serve(configuration: &Path, first_order: usize) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_crossdock"));
-        command.args(["serve", "--config"]).arg(configure(directory, engines));
+        command.args(["serve", "--config"]).arg(configuration);
         Self::start(command, first_order)
     }
 
@@ -55,7 +74,7 @@ impl Process {
 
     fn hop(hop: &str, directory: &Path, engines: &str, first_order: usize) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("this program"));
-        command.arg(hop).arg(configure(directory, engines));
+        command.arg(hop).arg(configure(directory, engines, NOBODY));
         Self::start(command, first_order)
     }
 
@@ -119,8 +138,39 @@ impl Process {
 
     /// Calls of the store or the log so far, by operation.
     pub async fn calls(&self, operation: &str) -> f64 {
+        self.engine(operation).await.0
+    }
+
+    /// The same, and the seconds all of them took together.
+    pub async fn engine(&self, operation: &str) -> (f64, f64) {
         let metrics = self.wait_for(METRICS, |_| true).await;
-        total(&metrics, "crossdock_engine_duration_seconds_count{", &format!("operation=\"{operation}\""))
+        let of = |figure: &str| {
+            let metric = format!("crossdock_engine_duration_seconds_{figure}{{");
+            total(&metrics, &metric, &format!("operation=\"{operation}\""))
+        };
+        (of("count"), of("sum"))
+    }
+
+    /// Waits until the lanes of `topic` have `count` records in `state`, as their last commits say.
+    pub async fn wait_for_records(&self, topic: &str, state: &str, count: usize) {
+        let line = format!("crossdock_lane_records{{state=\"{state}\",topic=\"{topic}\"}}");
+        self.wait_for(METRICS, |metrics| total(metrics, &line, "") >= count as f64).await;
+    }
+
+    /// How long an answer of the operations API takes.
+    pub async fn ask(&self, path: &str) -> (Duration, Value) {
+        let began = Instant::now();
+        let answer = self.client.get(format!("http://{}{path}", self.ops)).bearer_auth(OPERATOR).send().await;
+        let text = answer.and_then(reqwest::Response::error_for_status).expect("an answer").text().await;
+        (began.elapsed(), serde_json::from_str(&text.expect("text")).expect("JSON"))
+    }
+
+    /// Appends a record to a topic, durably.
+    pub async fn append(&self, topic: &str, key: &str, value: &[u8]) {
+        let record = serde_json::json!({"key": key, "value_base64": STANDARD.encode(value)});
+        let url = format!("http://{}/api/v1/ops/events/{topic}", self.ops);
+        let answer = self.client.post(url).bearer_auth(OPERATOR).json(&record).send().await;
+        answer.and_then(reqwest::Response::error_for_status).expect("it is appended");
     }
 
     /// Asks `path` of the operations API until it answers 200 with what is `enough`.
@@ -167,7 +217,7 @@ fn total(metrics: &str, metric: &str, label: &str) -> f64 {
 }
 
 /// Writes the configuration of a process in `directory`: everything is as shipped but ports, folders and senders.
-fn configure(directory: &Path, engines: &str) -> std::path::PathBuf {
+fn configure(directory: &Path, engines: &str, partner: &str) -> std::path::PathBuf {
     let (data, root) = (directory.join("data"), env!("CARGO_MANIFEST_DIR"));
     let text = format!(
         r#"data_dir = "{data}"
@@ -192,7 +242,7 @@ countries = ["FR"]
 bu_codes = ["BU_FR_HOME"]
 signing_secret = "env:BENCH_SECRET"
 bearer_tokens = "env:BENCH_BEARER"
-base_url = "http://127.0.0.1:9"
+base_url = "{partner}"
 outbound_token = "env:BENCH_BEARER"
 rate_limit_per_minute = 0
 "#,

@@ -5,18 +5,32 @@ use std::fs;
 
 /// The same figure of several rounds.
 #[derive(Debug, Default)]
-pub struct Samples(Vec<f64>);
+pub struct Samples {
+    /// From the least to the most.
+    sorted: Vec<f64>,
+    last: f64,
+}
 
 impl Samples {
     pub fn add(&mut self, value: f64) {
-        self.0.push(value);
-        self.0.sort_unstable_by(f64::total_cmp);
+        self.last = value;
+        self.sorted.push(value);
+        self.sorted.sort_unstable_by(f64::total_cmp);
+    }
+
+    /// The one that was added last.
+    pub fn last(&self) -> f64 {
+        self.last
     }
 
     /// The middle one, or the mean of the two in the middle.
     pub fn median(&self) -> f64 {
-        let middle = self.0.len() / 2;
-        if self.0.len() % 2 == 1 { self.0[middle] } else { (self.0[middle - 1] + self.0[middle]) / 2.0 }
+        let middle = self.sorted.len() / 2;
+        if self.sorted.len() % 2 == 1 {
+            self.sorted[middle]
+        } else {
+            (self.sorted[middle - 1] + self.sorted[middle]) / 2.0
+        }
     }
 }
 
@@ -53,7 +67,7 @@ impl Report {
     }
 
     fn row(&mut self, name: &str, unit: &str, goal: &str, verdict: &str, samples: &Samples) {
-        let span = match samples.0.as_slice() {
+        let span = match samples.sorted.as_slice() {
             [least, .., most] => format!("{} – {}", number(*least), number(*most)),
             _ => String::new(),
         };
