@@ -21,10 +21,18 @@ pub async fn a_target_that_fails_costs_no_attempt_and_stops_its_lane_until_it_is
     world.script.answers("a1", [Answer::TargetFailed]);
     world.script.answers("b1", [Answer::TargetFailed]);
     world.script.target.send_replace(Target::Probing);
+    // Both are under way when the target is said to be paused.
+    world.script.stick("a1");
+    world.script.stick("b1");
 
     world.script.target.send_replace(Target::Available);
-    while owner.round().await.unwrap() && owner.flights.is_empty() {}
+    while owner.flights.len() < 2 {
+        // A poll does not wait for what Kafka has not handed out yet.
+        owner.is_source_dry = false;
+        owner.round().await.unwrap();
+    }
     world.script.target.send_replace(Target::Paused);
+    world.script.let_go();
     world.settle(&mut owner).await.unwrap();
     world.append(&[("c", "c1")]).await;
     world.settle(&mut owner).await.unwrap();

@@ -1,12 +1,16 @@
 //! The way out on a real Kafka broker and a real PostgreSQL server.
 
 use std::process::Command;
+use std::time::Duration;
+
+use crossdock::cli::partner::receiver::script::{Manner, Reply, Rule};
+use serde_json::json;
 
 use super::failing_partners::{STUBBORN, every_failure};
 use super::kills::{FAIL_POINTS, lose_no_call_and_keep_the_order};
 use super::partners::{Partners, assert_in_order, until_told};
 use super::platform::{Order, say_statuses};
-use super::{QUICK, World, balance, held_keys, printed_calls};
+use super::{QUICK, World, balance, held_keys, in_time, printed_calls};
 use crate::scale_out::create_topics_of_others;
 use crate::support::services::Services;
 use crate::support::{Gateway, Options, is_long};
@@ -45,6 +49,46 @@ async fn kills_on_kafka_and_postgresql_lose_no_call_and_keep_the_order() {
     // Between Kafka's own steps there is nowhere to stop the process; the random kills fall there.
     let points: Vec<_> = FAIL_POINTS.into_iter().filter(|point| point.starts_with("driver.")).collect();
     lose_no_call_and_keep_the_order(&options, &points, if is_long() { 200 } else { 20 }).await;
+}
+
+/// One key is held, another one has been released and is told its twelve calls one by one; meanwhile a second gateway
+/// takes some of the lanes, and then all of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lanes_change_hands_while_one_key_is_held_and_another_drains() {
+    let services = Services::start("out-hands");
+    let partners = Partners::start().await;
+    let options = partners.options(&with(&services, QUICK));
+    let one = Gateway::start_with(&options);
+    create_topics_of_others(&one);
+    let client = one.client();
+    let unknown = |id: &str| Rule::always(Manner::Answer(Reply::status(404))).of_order(id);
+    let slow =
+        |id: &str| Rule::always(Manner::AnswerAfter(Duration::from_millis(500), Reply::status(204))).of_order(id);
+    partners.pyxis.follow(vec![unknown("PYX-HELD"), unknown("PYX-DRAINS")]);
+    let mut orders = vec![Order::accepted(&client, "PYX-HELD").await, Order::accepted(&client, "PYX-DRAINS").await];
+    say_statuses(&client, &mut orders, 12).await;
+    balance::until_all(&client, "crossdock.out.pyxis-north", &[("held", 24)]).await;
+
+    partners.pyxis.follow(vec![unknown("PYX-HELD"), slow("PYX-DRAINS")]);
+    held_keys::run(&one, &["keys", "release", "north|pyxis|PYX-DRAINS", "--reason", "known now"]);
+    in_time("two calls", partners.pyxis.until(|received| received.applied_count() >= 2)).await;
+    let other = Gateway::start_with(&options);
+    in_time("six calls", partners.pyxis.until(|received| received.applied_count() >= 6)).await;
+    one.terminate();
+
+    until_told(&partners.pyxis, &orders[1..]).await;
+    let client = other.client();
+    let listed = held_keys::run(&other, &["keys", "list", "--held"]);
+    assert_eq!(
+        (&listed["keys"][0]["key"], &listed["keys"][0]["records"]),
+        (&json!("north|pyxis|PYX-HELD"), &json!(12))
+    );
+    partners.pyxis.follow(Vec::new());
+    held_keys::run(&other, &["keys", "release", "north|pyxis|PYX-HELD", "--reason", "known now"]);
+    until_told(&partners.pyxis, &orders).await;
+    assert_in_order(&partners.pyxis, &orders);
+    assert_eq!(partners.pyxis.look(|received| received.made_twice()), Vec::<String>::new());
+    balance::until_all(&client, "crossdock.out.pyxis-north", &[("held", 0), ("applied", 24)]).await;
 }
 
 /// A frozen gateway loses its lanes to the other; thawed, it must do nothing with them any more.
