@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::client::ORDERS;
-use crate::support::{Client, Gateway, Options, pyxis};
+use crate::support::client::{ORDERS, answer};
+use crate::support::{Client, Gateway, Options, PATIENCE, pyxis};
 use crate::topics_in::{CREATED, UPDATED, base64};
 
 /// Where the process kills itself, see `docs/fail-points.md`.
@@ -59,6 +60,9 @@ pub async fn lose_nothing_and_repeat_nothing(options: &Options, points: &[&str],
         directory = match Gateway::spawn(directory, crash.as_slice()) {
             Ok(mut gateway) => {
                 let limit = if crash.is_some() { answers_a_life } else { answers };
+                if crash.is_some() {
+                    until_its_lanes_run(&mut gateway).await;
+                }
                 deliver_until_the_end(&gateway, &work, limit).await;
                 let place = if gateway.has_ended() { point.map_or("?", |point| *point) } else { "at random" };
                 *killed_at.entry(place.to_owned()).or_default() += 1;
@@ -166,6 +170,20 @@ pub struct Work {
     pub waiting: VecDeque<Script>,
     pub finished: Vec<Script>,
     answers_left: usize,
+}
+
+/// Until the gateway is ready, or gone. Without lanes that run, a life can be over before anything was decided in it.
+async fn until_its_lanes_run(gateway: &mut Gateway) {
+    let client = gateway.client();
+    let ready = async {
+        while !gateway.has_ended() {
+            if answer(client.ops(Method::GET, "/readyz")).await.is_ok_and(|answer| answer.status == 200) {
+                return;
+            }
+        }
+    };
+    // It is killed all the same where it takes longer.
+    let _ = tokio::time::timeout(PATIENCE, ready).await;
 }
 
 /// Sends from many connections until `limit` messages were answered or the gateway is gone. With no limit, until
